@@ -1,0 +1,142 @@
+"""`@stage` turns one typed function into a stage of a pipeline.
+
+    @stage
+    def schema_gen(statistics: In[Statistics], schema: Out[Schema],
+                   settings: SchemaGenSettings, context: Context) -> None:
+        ...
+
+Inputs and outputs are artifacts, told apart by `In` and `Out`; an input typed `In[T] | None` is
+optional. The engine hands `Out` an empty directory and publishes it when the function returns.
+"""
+
+import dataclasses
+import inspect
+import pathlib
+import types
+import typing
+from collections.abc import Callable, Mapping
+
+from conveyor.pipeline.artifacts import Artifact
+from conveyor.pipeline.config import Settings
+from conveyor.pipeline.errors import UserError
+
+_T = typing.TypeVar("_T", bound=Artifact)
+_IN, _OUT = "conveyor.in", "conveyor.out"
+In = typing.Annotated[_T, _IN]
+Out = typing.Annotated[_T, _OUT]
+
+
+@dataclasses.dataclass
+class Context:
+    """What a stage may know of the run it is part of, besides its inputs and settings.
+
+    Args:
+        run: Name of the run.
+        workspace: Root of the workspace.
+        scratch: A directory that outlives a crash: the same for every try at the same execution.
+        config: The whole experiment config as JSON values; for reports, never for decisions,
+            because it is no part of the cache key.
+        lineage: Execution records of the inputs, newest first (see `MetadataStore.lineage`).
+        looks: Filled by `look`: which splits' labels this stage used, and what for.
+    """
+
+    run: str = ""
+    workspace: pathlib.Path = pathlib.Path()
+    scratch: pathlib.Path = pathlib.Path()
+    config: dict[str, typing.Any] = dataclasses.field(default_factory=dict)
+    lineage: list[dict[str, typing.Any]] = dataclasses.field(default_factory=list)
+    looks: list[dict[str, str]] = dataclasses.field(default_factory=list)
+
+    def look(self, split: str, purpose: str) -> None:
+        """Notes that the labels of `split` were used, to "choose" or to "report"."""
+        self.looks.append({"split": split, "purpose": purpose})
+
+
+@dataclasses.dataclass(frozen=True)
+class Port:
+    """One input or output of a stage."""
+
+    type: type[Artifact]
+    optional: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Stage:
+    """A stage: its function and what the engine read off its signature and decorator.
+
+    Args:
+        function: The function itself; calling the stage calls it.
+        inputs: Input ports by parameter name.
+        outputs: Output ports by parameter name.
+        settings_type: The pydantic model of its settings.
+        warm: Heavy modules that the function needs. The engine runs such a stage in a process of
+            its own, forked from one that imported them ahead of time; their versions are part of
+            the cache key.
+        fingerprint: For a stage that reads outside the workspace: `(settings, workspace) ->
+            digest` of what it would read.
+        still_holds: For a stage with an effect outside the workspace: `(settings, outputs) ->
+            bool`, whether the effect of a cached result is still there.
+        after_gate: Whether it runs even after a gate said no (a report).
+    """
+
+    function: Callable[..., None]
+    inputs: Mapping[str, Port]
+    outputs: Mapping[str, Port]
+    settings_type: type[Settings]
+    warm: tuple[str, ...] = ()
+    fingerprint: Callable[[typing.Any, pathlib.Path], str] | None = None
+    still_holds: Callable[[typing.Any, Mapping[str, Artifact]], bool] | None = None
+    after_gate: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.function.__name__
+
+    @property
+    def reference(self) -> str:
+        """Where to import the stage from: `module:name`."""
+        return f"{self.function.__module__}:{self.name}"
+
+    def __call__(self, **arguments: typing.Any) -> None:
+        self.function(**arguments)
+
+
+def stage(function: Callable[..., None] | None = None, **options: typing.Any) -> typing.Any:
+    """Makes a stage of a function; usable as `@stage` or `@stage(warm=…, …)`.
+
+    Args:
+        function: The function; its parameters must be typed `In[…]`, `Out[…]`, and be named
+            `settings` and `context`.
+        **options: `warm`, `fingerprint`, `still_holds`, `after_gate` of `Stage`.
+
+    Returns:
+        The `Stage`.
+
+    Raises:
+        UserError: A parameter is not typed as a stage's parameters are.
+    """
+    if function is None:
+        return lambda inner: stage(inner, **options)
+    hints = typing.get_type_hints(function, include_extras=True)
+    ports: dict[str, dict[str, Port]] = {_IN: {}, _OUT: {}}
+    for name in inspect.signature(function).parameters:
+        if name not in ("settings", "context"):
+            direction, port = _parse_port(function.__name__, name, hints.get(name))
+            ports[direction][name] = port
+    settings_type = hints.get("settings", Settings)
+    return Stage(function, ports[_IN], ports[_OUT], settings_type, **options)
+
+
+def _parse_port(function: str, name: str, hint: typing.Any) -> tuple[str, Port]:
+    optional = False
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        rest = [arm for arm in typing.get_args(hint) if arm is not types.NoneType]
+        optional, hint = True, rest[0]
+    marks = getattr(hint, "__metadata__", ())
+    if marks not in ((_IN,), (_OUT,)) or (optional and marks == (_OUT,)):
+        raise UserError(
+            f"stage {function}: parameter {name!r} is neither an input nor an output",
+            expected="a type In[SomeArtifact], In[SomeArtifact] | None or Out[SomeArtifact]",
+            received=str(hint),
+        )
+    return marks[0], Port(typing.get_args(hint)[0], optional)

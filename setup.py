@@ -1,0 +1,82 @@
+"""Metadata of the conveyor package; also what Dataflow workers install."""
+
+import pathlib
+import re
+
+import setuptools
+
+HERE = pathlib.Path(__file__).parent
+
+# The top-level folders of this repository are mapped into one package, so that nothing named
+# "models" or "pipeline" ever lands in site-packages.
+MAPPED = ("pipeline", "components", "models", "configs")
+
+
+def packages() -> dict[str, str]:
+    """Returns every package's dotted name with its folder, relative to this file."""
+    found = {"conveyor": "conveyor"}
+    for name in setuptools.find_packages(str(HERE / "conveyor")):
+        found[f"conveyor.{name}"] = "conveyor/" + name.replace(".", "/")
+    for folder in MAPPED:
+        found[f"conveyor.{folder}"] = folder
+        for name in setuptools.find_packages(str(HERE / folder)):
+            found[f"conveyor.{folder}.{name}"] = f"{folder}/" + name.replace(".", "/")
+    return found
+
+
+def version() -> str:
+    """Returns the version written in conveyor/__init__.py."""
+    source = (HERE / "conveyor" / "__init__.py").read_text(encoding="utf-8")
+    return re.search(r'^__version__ = "([^"]+)"', source, re.MULTILINE)[1]
+
+
+CORE = [
+    "tensorflow>=2.20",
+    "keras>=3.12",
+    "tensorflow-datasets>=4.9.9",
+    "importlib_resources>=6",  # tensorflow-datasets imports it without declaring it
+    "tensorflow-metadata>=1.17",
+    "apache-beam>=2.65",
+    "google-crc32c>=1.5",  # record checksums
+    "absl-py>=2.1",
+    "pydantic>=2.8",
+    "PyYAML>=6.0",
+    "rich>=13.7",
+    "etils[epath]>=1.9",
+    "numpy>=1.26",
+    "pyarrow>=16",
+    "pillow>=10.3",
+    "scikit-learn>=1.4",
+    "altair>=5.4",
+    "vl-convert-python>=1.6",  # carries the Vega scripts that make charts work offline
+    "jinja2>=3.1",
+]
+DEV = [
+    "pytest>=8",
+    "pytest-cov>=5",
+    "hypothesis>=6.100",
+    "ruff>=0.6",
+    "mypy>=1.11",
+    "import-linter>=2",
+    "build>=1.2",
+]
+
+setuptools.setup(
+    name="conveyor",
+    version=version(),
+    description="From a folder of images to a served Keras model whose every number can be trusted",
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.10,<3.14",
+    package_dir=packages(),
+    packages=list(packages()),
+    package_data={
+        "conveyor": ["py.typed"],
+        "conveyor.configs": ["*.yaml"],
+        "conveyor.components.model_card": ["*.jinja", "*.css"],
+    },
+    install_requires=CORE,
+    extras_require={"dev": DEV},
+    entry_points={"console_scripts": ["conveyor = conveyor.__main__:main"]},
+)
