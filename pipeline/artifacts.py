@@ -66,8 +66,9 @@ def seal(artifact: Artifact, producer: dict[str, str]) -> str:
     """
     files = {}
     for name in list_files(artifact.path):
-        file = artifact.path / name
-        files[name] = {"bytes": file.stat().st_size, "digest": digest_file(file)}
+        if name != MANIFEST:  # there is one already where a stage copied a whole input
+            file = artifact.path / name
+            files[name] = {"bytes": file.stat().st_size, "digest": digest_file(file)}
     content = {"type": artifact.type_name(), "properties": artifact.properties, "files": files}
     artifact.digest = digest_of(content)
     manifest = {"digest": artifact.digest, **content, "producer": producer}
@@ -81,13 +82,16 @@ def is_complete(path: pathlib.Path) -> bool:
     try:
         files = read_manifest(path)["files"]
         return all((path / name).stat().st_size == file["bytes"] for name, file in files.items())
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return False
 
 
 def changed_files(path: pathlib.Path) -> list[str]:
     """Returns the files of a published artifact whose content is not what was published."""
-    files = read_manifest(path)["files"]
+    manifest = read_manifest(path)
+    files = manifest["files"]
     present = set(list_files(path)) - {MANIFEST}
     odd = [name for name in files if name not in present or digest_file(path / name) != files[name]["digest"]]
+    if digest_of({key: manifest[key] for key in ("type", "properties", "files")}) != manifest["digest"]:
+        odd.append(MANIFEST)
     return sorted(odd + list(present - set(files)))

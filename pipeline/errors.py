@@ -36,11 +36,8 @@ class ConveyorError(Exception):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        parts = [self.what]
-        for name in ("expected", "received", "where", "fix"):
-            if text := getattr(self, name):
-                parts.append(f"  {name + ':':<10}{text}")
-        return "\n".join(parts)
+        fields = ((name, getattr(self, name)) for name in ("expected", "received", "where", "fix"))
+        return "\n".join([self.what, *(f"  {name + ':':<10}{text}" for name, text in fields if text)])
 
     def to_dict(self) -> dict[str, str]:
         """Returns the fields, for JSON; `from_dict` makes the same error of them again."""

@@ -1,8 +1,10 @@
 """One execution of one stage, described in JSON: the same in process, forked or on a cluster."""
 
+import contextlib
 import importlib
 import json
 import pathlib
+import sys
 import traceback
 import typing
 
@@ -42,18 +44,23 @@ def execute(spec: Spec) -> dict[str, typing.Any]:
 
     Returns:
         `properties` (output name -> properties) and `looks`; or `error`, the fields of a
-        `ConveyorError`, with `traceback` where the failure is a bug.
+        `ConveyorError`, and `traceback`, which is empty unless the failure is a bug.
     """
     try:
-        return _execute(spec)
-    except ConveyorError as error:
-        return {"error": error.to_dict()}
-    except Exception as error:  # the boundary: whatever a stage raises is told to its caller
-        told = from_os_error(error) if isinstance(error, OSError) else None
-        if told:
-            return {"error": told.to_dict()}
-        failure = StageError(f"{type(error).__name__}: {error}", where=f"stage {spec['stage']}")
-        return {"error": failure.to_dict(), "traceback": traceback.format_exc()}
+        with contextlib.redirect_stdout(sys.stderr):  # stdout is for the command's JSON
+            return _execute(spec)
+    except (Exception, SystemExit) as error:  # the boundary: whatever a stage raises is told to its caller
+        told, trace = explain(error, spec["stage"])
+        return {"error": told.to_dict(), "traceback": trace}
+
+
+def explain(error: BaseException, stage: str) -> tuple[ConveyorError, str]:
+    """Returns what to tell of an exception being handled, and its traceback where it is a bug."""
+    told = from_os_error(error) if isinstance(error, OSError) else error
+    if isinstance(told, ConveyorError):
+        return told, ""
+    failure = StageError(f"{type(error).__name__}: {error}", where=f"stage {stage}")
+    return failure, traceback.format_exc()
 
 
 def _execute(spec: Spec) -> dict[str, typing.Any]:
@@ -76,7 +83,7 @@ def _execute(spec: Spec) -> dict[str, typing.Any]:
     stage(**arguments, settings=settings, context=context)
     properties = {name: arguments[name].properties for name in stage.outputs}
     # A round trip through JSON, so that a cached result and a fresh one look the same.
-    return json.loads(json.dumps({"properties": properties, "looks": context.looks}))
+    return json.loads(json.dumps({"properties": properties, "looks": context.looks}, allow_nan=False))
 
 
 def resolve(reference: str) -> Stage:

@@ -3,11 +3,13 @@
 import concurrent.futures
 import os
 import pathlib
+import time
 
 from conveyor.pipeline.digest import digest_file, digest_of
 from conveyor.pipeline.metadata import MetadataStore
 
 _UNREADABLE = "unreadable"
+_TICK = 2_000_000_000  # ns: the coarsest modification times in use, those of FAT
 
 
 def fingerprint_files(root: str, names: list[str], workspace: pathlib.Path) -> str:
@@ -24,6 +26,8 @@ def fingerprint_files(root: str, names: list[str], workspace: pathlib.Path) -> s
     store = MetadataStore(workspace / "metadata.sqlite")
     paths = [os.path.join(root, name) for name in names]
     known = store.known_files(paths)
+    # A file changed within this tick may change once more and keep its time: read it again next time.
+    settled = time.time_ns() - _TICK
     digests: dict[str, str] = {}
     fresh: dict[str, tuple[int, int]] = {}
     for path in paths:
@@ -38,10 +42,13 @@ def fingerprint_files(root: str, names: list[str], workspace: pathlib.Path) -> s
         else:
             fresh[path] = (stat.st_size, stat.st_mtime_ns)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
-        for path, digest in zip(fresh, pool.map(_digest, fresh), strict=True):
-            digests[path] = digest
+        digests.update(zip(fresh, pool.map(_digest, fresh), strict=True))
     store.remember_files(
-        [(path, *stat, digests[path]) for path, stat in fresh.items() if digests[path] != _UNREADABLE]
+        [
+            (path, size, mtime, digests[path])
+            for path, (size, mtime) in fresh.items()
+            if digests[path] != _UNREADABLE and mtime < settled
+        ]
     )
     return digest_of({name: digests[path] for name, path in zip(names, paths, strict=True)})
 

@@ -5,11 +5,15 @@ One SQLite file in WAL mode; every write is one short transaction, so concurrent
 
 import contextlib
 import json
+import os
 import pathlib
 import sqlite3
 import time
 import typing
 from collections.abc import Iterator, Mapping
+
+from conveyor.pipeline.errors import UserError
+from conveyor.pipeline.lock import locked
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS artifacts (
@@ -30,7 +34,7 @@ CREATE TABLE IF NOT EXISTS looks (
     execution INTEGER NOT NULL REFERENCES executions (id), examples TEXT NOT NULL,
     split TEXT NOT NULL, purpose TEXT NOT NULL, at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
-    path TEXT PRIMARY KEY, bytes INTEGER NOT NULL, mtime INTEGER NOT NULL, digest TEXT NOT NULL);
+    path BLOB PRIMARY KEY, bytes INTEGER NOT NULL, mtime INTEGER NOT NULL, digest TEXT NOT NULL);
 """
 
 
@@ -39,28 +43,33 @@ class MetadataStore:
 
     Args:
         path: The SQLite file; made when absent.
+
+    Raises:
+        UserError: SQLite cannot use the file (any method): disk full, no permission, damaged.
     """
 
     def __init__(self, path: pathlib.Path):
         self.path = path
-        with self._transaction() as db:
-            present = db.execute("SELECT 1 FROM sqlite_master WHERE name = 'files'").fetchone()
-            if not present:
-                db.execute("PRAGMA journal_mode = WAL")
-        if not present:
-            with self._transaction() as db:
-                for statement in _SCHEMA.split(";"):
+        if not self._query("SELECT 1 FROM sqlite_master WHERE name = 'files'"):
+            # SQLite fails at once, whatever its timeout, when two change the journal mode together
+            with locked(path.with_suffix(".lock")), self._transaction() as db:
+                for statement in ("PRAGMA journal_mode = WAL", *_SCHEMA.split(";")):
                     db.execute(statement)
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
-        db = sqlite3.connect(self.path, timeout=60)
         try:
-            db.row_factory = sqlite3.Row
-            with db:
+            with contextlib.closing(sqlite3.connect(self.path, timeout=60)) as db, db:
+                db.row_factory = sqlite3.Row
                 yield db
-        finally:
-            db.close()
+        except sqlite3.DatabaseError as error:
+            if type(error) not in (sqlite3.OperationalError, sqlite3.DatabaseError):
+                raise  # a bug, such as a broken constraint
+            raise UserError(
+                f"the metadata store cannot be used: {error}",
+                where=str(self.path),
+                fix="check free space and permissions, or choose another --workspace",
+            ) from error
 
     def _query(self, sql: str, *values: typing.Any) -> list[dict[str, typing.Any]]:
         with self._transaction() as db:
@@ -114,6 +123,7 @@ class MetadataStore:
 
     def fail_execution(self, execution: int, seconds: float, error: str) -> None:
         """Records that an execution failed."""
+        error = error.encode("utf-8", "backslashreplace").decode()  # it may name a file that is not UTF-8
         with self._transaction() as db:
             db.execute(
                 "UPDATE executions SET status = 'failed', seconds = ?, error = ? WHERE id = ?",
@@ -210,13 +220,14 @@ class MetadataStore:
         found = {}
         with self._transaction() as db:
             for start in range(0, len(paths), 30_000):  # SQLite's limit on bound values is 32,766
-                some = paths[start : start + 30_000]
+                some = [os.fsencode(path) for path in paths[start : start + 30_000]]
                 marks = ",".join("?" * len(some))
                 sql = f"SELECT path, bytes, mtime, digest FROM files WHERE path IN ({marks})"  # noqa: S608
-                found.update({row[0]: (row[1], row[2], row[3]) for row in db.execute(sql, some)})
+                found.update({os.fsdecode(row[0]): (row[1], row[2], row[3]) for row in db.execute(sql, some)})
         return found
 
     def remember_files(self, rows: list[tuple[str, int, int, str]]) -> None:
         """Records (path, bytes, mtime in ns, digest) of files."""
         with self._transaction() as db:
-            db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", rows)
+            encoded = [(os.fsencode(path), *facts) for path, *facts in rows]
+            db.executemany("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?)", encoded)

@@ -21,7 +21,7 @@ _DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
 def code_digest(stage: Stage) -> str:
     """Returns the digest of the code a stage runs: its own, what it imports, heavy modules' versions."""
-    files = sorted(digest_file(file) for file in source_files(stage.function.__module__))
+    files = sorted([file.name, digest_file(file)] for file in source_files(stage.function.__module__))
     versions = {name: _version(name.partition(".")[0]) for name in stage.warm}
     return digest_of({"files": files, "versions": versions})
 
@@ -44,7 +44,7 @@ def source_files(module: str) -> frozenset[pathlib.Path]:
         files.add(file)
         wanted += _imports(file)
         # conveyor.components.X.Y belongs to stage X; conveyor.components.X is shared by all stages
-        if name.count(".") >= 3 or file.name == "__init__.py" and name.count(".") >= 2:
+        if name.count(".") >= 3 or (file.name == "__init__.py" and name.count(".") >= 2):
             inside = [path for path in file.parent.iterdir() if path.is_file() and path.suffix != ".pyc"]
             files.update(inside)
             wanted += [found for path in inside if path.suffix == ".py" for found in _imports(path)]

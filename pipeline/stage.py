@@ -128,15 +128,15 @@ def stage(function: Callable[..., None] | None = None, **options: typing.Any) ->
 
 
 def _parse_port(function: str, name: str, hint: typing.Any) -> tuple[str, Port]:
-    optional = False
+    optional, received = False, hint
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
         rest = [arm for arm in typing.get_args(hint) if arm is not types.NoneType]
-        optional, hint = True, rest[0]
+        optional, hint = True, rest[0] if len(rest) == 1 else None
     marks = getattr(hint, "__metadata__", ())
     if marks not in ((_IN,), (_OUT,)) or (optional and marks == (_OUT,)):
         raise UserError(
             f"stage {function}: parameter {name!r} is neither an input nor an output",
             expected="a type In[SomeArtifact], In[SomeArtifact] | None or Out[SomeArtifact]",
-            received=str(hint),
+            received=str(received),
         )
     return marks[0], Port(typing.get_args(hint)[0], optional)

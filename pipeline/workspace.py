@@ -4,12 +4,11 @@ artifacts/<type>/<digest>/   published, immutable
 staging/<run>/<stage>/       being written; removed when its run has ended or died
 scratch/<key>/               outlives a crash: checkpoints of an execution under way
 runs/<run>/summary.json
-locks/<key>                  held while an execution is under way
+locks/<key>                  held while an execution is under way; and locks/publish
 metadata.sqlite
 """
 
 import contextlib
-import fcntl
 import json
 import os
 import pathlib
@@ -19,8 +18,9 @@ import time
 import typing
 from collections.abc import Iterator
 
-from conveyor.pipeline.artifacts import Artifact, is_complete, seal
+from conveyor.pipeline.artifacts import Artifact, is_complete
 from conveyor.pipeline.errors import UserError, from_os_error
+from conveyor.pipeline.lock import locked
 from conveyor.pipeline.metadata import MetadataStore
 
 
@@ -70,44 +70,38 @@ class Workspace:
     def staging(self, run: str) -> Iterator[pathlib.Path]:
         """Gives a run its staging directory, and clears those of runs that died."""
         mine = self.root / "staging" / run
-        mine.mkdir()
-        with _locked(mine.with_suffix(".lock")):
-            self._clear_dead(run)
+        with locked(_lock_of(mine)):  # before there is a folder: one that is not locked is a dead run's
             try:
+                mine.mkdir()
+                self._clear_dead(run)
                 yield mine
             finally:
-                shutil.rmtree(mine, ignore_errors=True)
-        mine.with_suffix(".lock").unlink(missing_ok=True)
+                _remove(mine)
 
     def _clear_dead(self, run: str) -> None:
         for folder in (self.root / "staging").iterdir():
             if folder.is_dir() and folder.name != run:
-                with contextlib.suppress(BlockingIOError):
-                    with _locked(folder.with_suffix(".lock"), wait=False):
-                        shutil.rmtree(folder, ignore_errors=True)
-                    folder.with_suffix(".lock").unlink(missing_ok=True)
+                with contextlib.suppress(OSError), locked(_lock_of(folder), wait=False):
+                    _remove(folder)
 
     @contextlib.contextmanager
     def execution_lock(self, key: str) -> Iterator[None]:
         """Lets one process at a time work at an execution; the system frees it if that dies."""
-        with _locked(self.root / "locks" / key):
+        with locked(self.root / "locks" / key):
             yield
 
-    def publish(self, artifact: Artifact, producer: dict[str, str]) -> pathlib.Path:
-        """Seals an output and renames it into place; returns its final directory.
+    def publish(self, artifact: Artifact) -> pathlib.Path:
+        """Renames a sealed output into place; returns its final directory.
 
         An artifact of the same digest that is already there is kept: it has the same content.
         """
-        digest = seal(artifact, producer)
-        final = self.path_of(artifact.type_name(), digest)
+        final = self.path_of(artifact.type_name(), artifact.digest)
         final.parent.mkdir(parents=True, exist_ok=True)
-        if final.exists() and not is_complete(final):
-            shutil.rmtree(final)
-        if not final.exists():
-            with contextlib.suppress(OSError):  # another run published it in the meantime
+        with locked(self.root / "locks" / "publish"):
+            if not is_complete(final):
+                if final.exists():
+                    shutil.rmtree(final)
                 os.rename(artifact.path, final)
-        if not is_complete(final):
-            raise UserError("an artifact could not be published", where=str(final))
         return final
 
     def path_of(self, kind: str, digest: str) -> pathlib.Path:
@@ -115,8 +109,11 @@ class Workspace:
         return self.root / "artifacts" / kind / digest
 
 
-@contextlib.contextmanager
-def _locked(path: pathlib.Path, wait: bool = True) -> Iterator[None]:
-    with open(path, "w", encoding="utf-8") as file:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
+def _lock_of(folder: pathlib.Path) -> pathlib.Path:
+    return folder.with_name(folder.name + ".lock")
+
+
+def _remove(folder: pathlib.Path) -> None:
+    """Removes a staging folder with its lock file, which the caller holds."""
+    shutil.rmtree(folder, ignore_errors=True)
+    _lock_of(folder).unlink(missing_ok=True)

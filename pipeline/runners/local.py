@@ -1,5 +1,6 @@
 """Runs a pipeline on this machine: one stage at a time, nothing twice, nothing half done."""
 
+import contextlib
 import dataclasses
 import pathlib
 import shutil
@@ -7,11 +8,11 @@ import time
 import typing
 from collections.abc import Callable, Mapping
 
-from conveyor.pipeline.artifacts import Artifact, is_complete
+from conveyor.pipeline.artifacts import Artifact, is_complete, seal
 from conveyor.pipeline.dag import Node, Pipeline
 from conveyor.pipeline.digest import digest_of
-from conveyor.pipeline.errors import ConveyorError, GateError, from_os_error
-from conveyor.pipeline.execution import execute, make_spec
+from conveyor.pipeline.errors import ConveyorError, GateError, UserError
+from conveyor.pipeline.execution import execute, explain, make_spec
 from conveyor.pipeline.runners.warm import WarmProcess
 from conveyor.pipeline.source import code_digest
 from conveyor.pipeline.workspace import Workspace
@@ -61,7 +62,7 @@ class LocalRunner:
     def __init__(
         self,
         workspace: Workspace,
-        report: Callable[[str, StageReport | None], None] = lambda name, report: None,
+        report: Callable[[str, StageReport | None], None] = lambda *_: None,
     ):
         self.workspace = workspace
         self._report = report
@@ -160,41 +161,46 @@ class _Belt:
             self.warm.close()
 
     def _step(self, node: Node) -> StageReport:
-        gated = isinstance(self.error, GateError) and node.stage.after_gate
-        if self.error and not gated:
+        if self._is_blocked(node):
             return StageReport(node.name, "blocked")
         began = time.monotonic()
+        status, cached = "failed", False
         try:
             self.outputs[node.name], cached = self._obtain(node)
-        except ConveyorError as error:
-            self.error = self.error or error
-            return StageReport(node.name, "failed", False, time.monotonic() - began)
-        except OSError as error:
-            told = from_os_error(error)
-            if told is None:
-                raise
+            self._check_gates(node)
+            status = "done"
+        except Exception as error:  # a stage's fingerprint and still_holds may raise anything
+            told, trace = explain(error, node.stage.reference)
             self.error = self.error or told
-            return StageReport(node.name, "failed", False, time.monotonic() - began)
+            self.traceback = self.traceback or trace
+        return StageReport(node.name, status, cached, round(time.monotonic() - began, 3))
+
+    def _is_blocked(self, node: Node) -> bool:
+        if self.error is None:
+            return False
+        inputs = self._inputs(node)
+        missing = [name for name, port in node.stage.inputs.items() if not (inputs[name] or port.optional)]
+        return bool(missing) or not (node.stage.after_gate and isinstance(self.error, GateError))
+
+    def _check_gates(self, node: Node) -> None:
         for artifact in self.outputs[node.name].values():
             if gate := artifact.properties.get("gate"):
-                self.error = self.error or GateError(
-                    gate["reason"], where=f"stage {node.name}", fix=gate["fix"]
-                )
-        return StageReport(node.name, "done", cached, round(time.monotonic() - began, 3))
+                told = GateError(gate["reason"], where=f"stage {node.name}", fix=gate["fix"])
+                self.error = self.error or told
 
     def _obtain(self, node: Node) -> tuple[Outputs, bool]:
         """Returns a node's outputs, from the cache where its key was run before."""
         inputs = self._inputs(node)
-        if not self.workspace.store.has_run(node.stage.name):
+        if not self.workspace.store.has_run(node.name):
             self._prepare_warm(node)  # surely a miss: import while the key is being computed
         key = self._key(node, inputs)
         forced = node.name in self.forced
-        if not forced and (cached := self._cached(node, key)):
+        if not forced and (cached := self._cached(node, key)) is not None:
             return cached, True
         self._prepare_warm(node)
         with self.workspace.execution_lock(key):
             # looked up again: another run may have worked on it while we waited for the lock
-            if not forced and (cached := self._cached(node, key)):
+            if not forced and (cached := self._cached(node, key)) is not None:
                 return cached, True
             return self._execute(node, key, inputs), False
 
@@ -250,7 +256,9 @@ class _Belt:
             result = self._call(node, inputs, folder, scratch)
             outputs, records = self._publish(node, key, folder, result)
         except BaseException as error:
-            store.fail_execution(execution, time.monotonic() - began, str(error))
+            with contextlib.suppress(UserError):  # on a full disk this fails too
+                told = str(error) or type(error).__name__
+                store.fail_execution(execution, time.monotonic() - began, told)
             raise
         used = {name: found for name, found in inputs.items() if found}
         examples = next((a.digest for a in used.values() if a.type_name() == "Examples"), "")
@@ -278,7 +286,7 @@ class _Belt:
         lineage = self.workspace.store.lineage([a.digest for a in inputs.values() if a])
         spec = make_spec(
             node.stage,
-            node.settings.model_dump(mode="json"),
+            node.settings.model_dump(mode="json", by_alias=True),
             {name: str(found.path) if found else None for name, found in inputs.items()},
             {name: str(path) for name, path in staged.items()},
             {
@@ -300,12 +308,12 @@ class _Belt:
     ) -> tuple[Outputs, dict[str, tuple[str, str, str]]]:
         outputs: Outputs = {}
         records = {}
-        producer = {"stage": node.stage.reference, "key": key}
         for name, port in node.stage.outputs.items():
-            staged = port.type(folder / name, result["properties"][name])
-            final = self.workspace.publish(staged, producer)
-            outputs[name] = port.type.load(final)
-            relative = final.relative_to(self.workspace.root).as_posix()
-            records[name] = (staged.digest, port.type.type_name(), relative)
+            outputs[name] = port.type(folder / name, result["properties"][name])
+            seal(outputs[name], {"stage": node.stage.reference, "key": key})
+        for name, artifact in outputs.items():  # none before all are sealed
+            artifact.path = self.workspace.publish(artifact)
+            relative = artifact.path.relative_to(self.workspace.root).as_posix()
+            records[name] = (artifact.digest, artifact.type_name(), relative)
         shutil.rmtree(folder)
         return outputs, records

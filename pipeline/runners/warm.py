@@ -5,8 +5,8 @@ will need it, while light stages run elsewhere; each execution then starts in mi
 pristine process of its own, so that its result depends on nothing that ran before it, and its
 memory is free when it ends.
 
-Protocol, over the template's stdin and stdout: one line with the path of a spec file in, one line
-with the child's exit status out. The child writes its result beside the spec.
+Protocol, over the template's stdin and stdout: one line with the path of a spec file in, as JSON, one
+line with the child's exit status out. The child writes its result beside the spec.
 """
 
 import contextlib
@@ -18,13 +18,14 @@ import select
 import signal
 import subprocess
 import sys
+import traceback
 import typing
+from collections.abc import Callable
 
 from conveyor.pipeline.errors import StageError
 from conveyor.pipeline.execution import Spec, execute
 
-_ONCE = "--once"
-_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "2", "TF_ENABLE_ONEDNN_OPTS": "1", "KERAS_BACKEND": "tensorflow"}
+_QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1", "KERAS_BACKEND": "tensorflow"}
 
 
 class WarmProcess:
@@ -36,7 +37,7 @@ class WarmProcess:
 
     def __init__(self, modules: tuple[str, ...]):
         self._process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-m", __spec__.name, *modules],
+            _command(main, list(modules)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**_QUIET, **os.environ},
@@ -58,7 +59,7 @@ class WarmProcess:
         path.write_text(json.dumps(spec), encoding="utf-8")
         stdin, stdout = self._process.stdin, self._process.stdout
         try:
-            print(path, file=stdin, flush=True)
+            print(json.dumps(str(path)), file=stdin, flush=True)
             status = stdout.readline().strip()  # type: ignore[union-attr]
         except BrokenPipeError:
             status = ""
@@ -77,13 +78,21 @@ class WarmProcess:
                 stream.close()  # type: ignore[union-attr]
 
 
+def _command(function: Callable[[typing.Any], None], argument: str | list[str]) -> list[str]:
+    """Returns the command that calls a function of this module in a Python of its own."""
+    # Not `-m`: with that the working directory, and whatever json.py lies in it, comes first.
+    code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import {function.__name__} as call"
+    return [sys.executable, "-c", f"{code}; call({argument!r})"]
+
+
 def _death(spec: Spec, status: str) -> StageError:
-    cause = f"exit status {status}" if status else "its parent process died"
+    cause = f"exit status {status}" if status else "the process that starts it died"
     if status.startswith("-"):
         cause = f"killed by {signal.Signals(-int(status)).name}"
+    out_of_memory = "memory may have run out: try a smaller batch_size, or free some"
     return StageError(
         f"the process of stage {spec['stage']} ended without a result: {cause}",
-        fix="SIGKILL usually means that memory ran out: try a smaller batch_size",
+        fix=out_of_memory if cause.endswith("SIGKILL") else "see what it wrote to stderr",
     )
 
 
@@ -98,38 +107,33 @@ def main(modules: list[str]) -> None:
         pending += block
         while b"\n" in pending:
             line, _, pending = pending.partition(b"\n")
-            print(_run_child(pathlib.Path(line.decode())), file=replies, flush=True)
+            print(_run_child(json.loads(line)), file=replies, flush=True)
 
 
-def _run_child(path: pathlib.Path) -> int:
+def _run_child(path: str) -> int:
     if sys.platform != "linux":  # elsewhere native libraries do not survive a fork
-        command = [sys.executable, "-m", __spec__.name, _ONCE, str(path)]
-        return subprocess.run(command, check=False).returncode  # noqa: S603
+        return subprocess.run(_command(_child, path), check=False).returncode  # noqa: S603
     child = os.fork()
     if child == 0:
         _child(path)
     handle = os.pidfd_open(child)
     ready, _, _ = select.select([handle, 0], [], [])
     os.close(handle)
-    if handle not in ready:  # the caller died, which closed our stdin: its child must not go on
-        os.kill(child, signal.SIGKILL)
-        sys.exit(1)
+    if handle not in ready:  # the caller died, which closed our stdin: nothing here must go on
+        os.killpg(0, signal.SIGKILL)  # ourselves, the child, and what that has started
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _child(path: pathlib.Path) -> typing.NoReturn:
-    code = 1
+def _child(path: str) -> typing.NoReturn:
+    spec, code = pathlib.Path(path), 1
     try:
-        result = execute(json.loads(path.read_text(encoding="utf-8")))
-        path.with_suffix(".result").write_text(json.dumps(result), encoding="utf-8")
+        result = execute(json.loads(spec.read_text(encoding="utf-8")))
+        spec.with_suffix(".result").write_text(json.dumps(result), encoding="utf-8")
         code = 0
+    except BaseException:
+        traceback.print_exc()  # leaving by os._exit would swallow it
+        raise
     finally:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
-
-
-if __name__ == "__main__":
-    if sys.argv[1] == _ONCE:
-        _child(pathlib.Path(sys.argv[2]))
-    main(sys.argv[1:])

@@ -1,0 +1,175 @@
+"""The artifact types that stages exchange, and the names of the files in them."""
+
+import json
+import pathlib
+import typing
+
+from conveyor.pipeline.artifacts import Artifact
+
+
+class Examples(Artifact):
+    """A TFDS data set with facts about each example, and what was set aside.
+
+    Properties: `splits` (name -> number of examples), `classes` (names in label order),
+    `channels` (1 or 3), `quarantined` (number of files set aside), `read` (number of files read).
+    """
+
+    @property
+    def dataset_dir(self) -> pathlib.Path:
+        """What `tfds.builder_from_directory` opens."""
+        return self.path / "dataset"
+
+    @property
+    def facts_dir(self) -> pathlib.Path:
+        """One Parquet file per shard and split: `<split>-<number>.parquet`, a row per example."""
+        return self.path / "facts"
+
+    @property
+    def quarantine_file(self) -> pathlib.Path:
+        """JSON lines: `file`, `reason`, `detail` of each file that was set aside."""
+        return self.path / "quarantine.jsonl"
+
+    def quarantine(self) -> list[dict[str, str]]:
+        """Returns what was set aside."""
+        return [json.loads(line) for line in self.quarantine_file.read_text(encoding="utf-8").splitlines()]
+
+
+class _JsonArtifact(Artifact):
+    """An artifact whose main content is one JSON document."""
+
+    file_name: typing.ClassVar[str]
+
+    def write(self, value: typing.Any) -> None:
+        """Writes the document."""
+        text = json.dumps(value, indent=1, sort_keys=True, allow_nan=False)
+        (self.path / self.file_name).write_text(text, encoding="utf-8")
+
+    def read(self) -> typing.Any:
+        """Returns the document."""
+        return json.loads((self.path / self.file_name).read_text(encoding="utf-8"))
+
+
+class Statistics(_JsonArtifact):
+    """Per-split statistics: `statistics.json`, and `stats.pb` for TFDV and Facets.
+
+    The document: split -> {`examples`, `classes` (name -> count), `width`, `height`, `bytes`,
+    `brightness` (each {min, max, mean, std, quantiles}), `formats` (name -> count),
+    `channel_mean`, `channel_std` (per channel, of pixel values in [0, 255])}.
+    """
+
+    file_name = "statistics.json"
+
+    @property
+    def proto_file(self) -> pathlib.Path:
+        """A serialised `DatasetFeatureStatisticsList` of tensorflow_metadata."""
+        return self.path / "stats.pb"
+
+
+class Schema(Artifact):
+    """What examples must look like: `schema.pbtxt`, a tensorflow_metadata proto to read and edit."""
+
+    @property
+    def file(self) -> pathlib.Path:
+        """The text proto."""
+        return self.path / "schema.pbtxt"
+
+
+class Anomalies(_JsonArtifact):
+    """What is wrong with the data: `anomalies.json`, a list of
+
+    {`kind`, `severity` ("error" or "warning"), `split` (or ""), `short`, `long`, `examples`}.
+    Closes the gate where any is an error.
+    """
+
+    file_name = "anomalies.json"
+
+
+class TransformGraph(_JsonArtifact):
+    """The one preprocessing: a SavedModel from image bytes to model input, and `transform.json`.
+
+    The document: `height`, `width`, `channels`, `mean`, `std` (per channel; of pixels in [0, 255]).
+    """
+
+    file_name = "transform.json"
+
+    @property
+    def saved_model(self) -> pathlib.Path:
+        """A SavedModel with the functions `decode` (one image) and `preprocess` (a batch)."""
+        return self.path / "saved_model"
+
+
+class Model(Artifact):
+    """A trained model in the forms it is used in.
+
+    Properties: `parameters`, `epochs`, `best_epoch`, `family`, `classes`.
+    """
+
+    @property
+    def keras_file(self) -> pathlib.Path:
+        """The Keras model, from model input to raw outputs."""
+        return self.path / "model.keras"
+
+    @property
+    def saved_model(self) -> pathlib.Path:
+        """What is served: signatures `serving_default` (image bytes) and `tensors` (model input)."""
+        return self.path / "saved_model"
+
+    @property
+    def history_file(self) -> pathlib.Path:
+        """JSON: metric name -> value per epoch."""
+        return self.path / "history.json"
+
+    @property
+    def layers_file(self) -> pathlib.Path:
+        """JSON: the layer table of `conveyor model`."""
+        return self.path / "layers.json"
+
+
+class Evaluation(_JsonArtifact):
+    """How good the exported model is on a split: `evaluation.json`, and the predictions.
+
+    The document: `split`, `examples`, `classes`, `metrics` (name -> {value, low, high}),
+    `plots` (made by the task; name -> data).
+    """
+
+    file_name = "evaluation.json"
+
+    @property
+    def predictions_file(self) -> pathlib.Path:
+        """NPZ without pickles: `ids`, `targets`, and one array per output of the model."""
+        return self.path / "predictions.npz"
+
+
+class Blessing(_JsonArtifact):
+    """Whether the evaluator lets the model pass: `blessing.json`.
+
+    The document: `blessed`, and `checks`, each {`metric`, `value`, `low`, `high`, `at_least`,
+    `passed`}. Closes the gate where not blessed.
+    """
+
+    file_name = "blessing.json"
+
+
+class InfraBlessing(_JsonArtifact):
+    """Whether a fresh process gave the evaluated answers on the raw bytes: `infra_blessing.json`.
+
+    The document: `blessed`, `examples`, `largest_difference`, `metrics`, `load_seconds` is left
+    out because it differs from run to run.
+    """
+
+    file_name = "infra_blessing.json"
+
+
+class PushedModel(_JsonArtifact):
+    """Where the model was pushed to: `pushed.json`: {`destination`, `version`, `model`}."""
+
+    file_name = "pushed.json"
+
+
+class ModelCard(Artifact):
+    """One self-contained HTML file: `model_card.html`."""
+
+    @property
+    def file(self) -> pathlib.Path:
+        """The page."""
+        return self.path / "model_card.html"

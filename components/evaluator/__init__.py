@@ -1,0 +1,1 @@
+"""Judges the exported model."""

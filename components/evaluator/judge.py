@@ -1,0 +1,95 @@
+"""Runs a SavedModel over a split and measures what it answers."""
+
+import heapq
+import itertools
+import pathlib
+import typing
+
+import numpy as np
+import tensorflow as tf
+from conveyor.components.artifacts import Evaluation, Examples
+from conveyor.components.datasets import read_split, replay
+from conveyor.components.evaluator.settings import EvaluatorSettings
+from conveyor.models.tasks.task import Task, make_task
+
+_SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg"}
+
+
+def judge(
+    examples: Examples,
+    saved_model: pathlib.Path,
+    settings: EvaluatorSettings,
+    evaluation: Evaluation,
+) -> dict[str, typing.Any]:
+    """Measures a SavedModel; writes predictions and the gallery beside the document.
+
+    Args:
+        examples: Whose split `settings.judge.split` is used.
+        saved_model: A SavedModel with a `serving_default` that takes image bytes.
+        settings: How to judge.
+        evaluation: Where predictions and pictures go.
+
+    Returns:
+        The document of an Evaluation artifact.
+    """
+    how = settings.judge
+    task = make_task(settings.task, examples.properties["classes"])
+    loaded = tf.saved_model.load(str(saved_model))
+    worst = _Worst(how.worst)
+    parts = []
+    dataset = read_split(examples, how.split)
+    served = loaded.signatures["serving_default"]
+    for batch, outputs in replay(served, dataset, task.truth, how.batch_size):
+        worst.add(batch, outputs, task)
+        parts.append({"ids": batch["id"].astype("S").astype("U"), "targets": batch["truth"], **outputs})
+    columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    np.savez_compressed(evaluation.predictions_file, **columns)
+    truth = columns["targets"]
+    outputs = {name: array for name, array in columns.items() if name not in ("ids", "targets")}
+    plots = task.plots(truth, outputs)
+    if worst.rows:
+        plots.append(worst.gallery(evaluation.path))
+    return {
+        "split": how.split,
+        "batch_size": how.batch_size,
+        "examples": len(truth),
+        "classes": task.classes,
+        "metrics": task.evaluate(truth, outputs, how.bootstrap, settings.seed),
+        "plots": plots,
+    }
+
+
+class _Worst:
+    """The most wrong answers seen so far, with their images."""
+
+    def __init__(self, size: int):
+        self.size = size
+        self.rows: list[tuple[float, int, bytes, str]] = []
+        self._numbers = itertools.count(0, -1)  # of equally wrong answers the first is kept
+
+    def add(self, batch: dict[str, typing.Any], outputs: dict[str, typing.Any], task: Task) -> None:
+        badness = task.badness(batch["truth"], outputs)
+        for index in np.flatnonzero(badness > 0) if self.size else ():
+            entry = float(badness[index]), next(self._numbers)
+            if len(self.rows) == self.size and entry < self.rows[0][:2]:
+                continue
+            output = {name: array[index] for name, array in outputs.items()}
+            text = f"{batch['id'][index].decode()}: {task.caption(batch['truth'][index], output)}"
+            row = (*entry, batch["image"][index], text)
+            (heapq.heappush if len(self.rows) < self.size else heapq.heappushpop)(self.rows, row)
+
+    def gallery(self, folder: pathlib.Path) -> dict[str, typing.Any]:
+        """Writes the images and returns the plot."""
+        items = []
+        (folder / "gallery").mkdir()
+        for number, (_, _, image, text) in enumerate(sorted(self.rows, reverse=True)):
+            suffix = next((end for start, end in _SUFFIXES.items() if image.startswith(start)), ".bin")
+            name = f"gallery/{number:03d}{suffix}"
+            (folder / name).write_bytes(image)
+            items.append({"file": name, "caption": text})
+        return {
+            "kind": "gallery",
+            "title": "Worst errors",
+            "caption": "The answers that were most wrong, worst first.",
+            "items": items,
+        }

@@ -1,0 +1,25 @@
+"""The stage that judges the exported model."""
+
+from conveyor.components.artifacts import Blessing, Evaluation, Examples, Model
+from conveyor.components.evaluator.settings import EvaluatorSettings
+from conveyor.pipeline.stage import Context, In, Out, stage
+
+
+@stage(warm=("tensorflow", "keras"))
+def evaluator(
+    examples: In[Examples],
+    model: In[Model],
+    evaluation: Out[Evaluation],
+    blessing: Out[Blessing],
+    settings: EvaluatorSettings,
+    context: Context,
+) -> None:
+    """Measures the exported SavedModel on the bytes of a held-out split, with 95% intervals."""
+    from conveyor.components.evaluator.bless import bless
+    from conveyor.components.evaluator.judge import judge
+
+    document = judge(examples, model.saved_model, settings, evaluation)
+    context.look(settings.judge.split, "report")
+    evaluation.write(document)
+    evaluation.properties["summary"] = {"metrics": document["metrics"]}
+    bless(document["metrics"], settings.judge.bless, blessing)

@@ -1,0 +1,1 @@
+"""Images and labels into a TFDS data set."""

@@ -1,0 +1,90 @@
+"""What every reader of a source gives, and the registry of readers."""
+
+import dataclasses
+import importlib
+import pathlib
+import typing
+from collections.abc import Iterator, Sequence
+
+from conveyor.pipeline.errors import UserError, did_you_mean
+
+# Name in `data.source` -> "module:class". A reader of its own: add a module here and one line.
+READERS = {
+    "digits": "conveyor.components.example_gen.readers.digits:DigitsReader",
+    "folder": "conveyor.components.example_gen.readers.folder:FolderReader",
+    "tfds": "conveyor.components.example_gen.readers.tfds:TFDSReader",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class RawExample:
+    """One image as its source gives it.
+
+    Args:
+        key: Its name in the source, such as a relative path; unique.
+        label: Name of its class.
+        split: The split it is in at the source; "" where the source has none.
+        data: Its encoded bytes; None where they could not be read.
+        error: Why they could not be read.
+    """
+
+    key: str
+    label: str
+    split: str
+    data: bytes | None
+    error: str = ""
+
+
+class Reader(typing.Protocol):
+    """A source of labelled images. Made from the part of `data.source` after the colon.
+
+    A reader is sent to workers, so it holds little; a chunk is a small description of some
+    examples, the same whatever the number of workers.
+    """
+
+    def classes(self) -> list[str]:
+        """Returns the names of the classes, in label order."""
+        ...
+
+    def splits(self) -> set[str]:
+        """Returns the splits that the source has."""
+        ...
+
+    def fingerprint(self, workspace: pathlib.Path) -> str:
+        """Returns a digest of all that would be read."""
+        ...
+
+    def chunks(self) -> Sequence[typing.Any]:
+        """Returns the work, cut into pieces of which each becomes one shard."""
+        ...
+
+    def read(self, chunk: typing.Any) -> Iterator[RawExample]:
+        """Yields the examples of a chunk."""
+        ...
+
+
+def open_source(source: str) -> Reader:
+    """Returns the reader of a `data.source` such as "digits" or "folder:DIR".
+
+    Raises:
+        UserError: No reader has that name.
+    """
+    name, _, argument = source.partition(":")
+    if name not in READERS:
+        raise UserError(
+            f"data.source: there is no reader {name!r}",
+            expected="digits, folder:DIR or tfds:NAME",
+            received=source,
+            fix=did_you_mean(name, READERS),
+        )
+    module, _, kind = READERS[name].partition(":")
+    return getattr(importlib.import_module(module), kind)(argument)
+
+
+def cut(items: Sequence[typing.Any]) -> list[Sequence[typing.Any]]:
+    """Cuts items into chunks: enough for several workers, few enough for large shards.
+
+    The cut depends on nothing but the number of items, so that shards are the same everywhere.
+    """
+    size = min(max(-(-len(items) // 16), 64), 2000)
+    return [items[start : start + size] for start in range(0, len(items), size)]

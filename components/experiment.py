@@ -1,0 +1,172 @@
+"""The experiment config, and the standard pipeline wired from it."""
+
+import os
+import pathlib
+import typing
+from collections.abc import Callable, Sequence
+
+import pydantic
+from conveyor.components.evaluator.settings import EvaluatorSettings, JudgeSettings
+from conveyor.components.evaluator.stage import evaluator
+from conveyor.components.example_gen.settings import ExampleGenSettings
+from conveyor.components.example_gen.stage import example_gen
+from conveyor.components.example_validator.settings import ExampleValidatorSettings
+from conveyor.components.example_validator.stage import example_validator
+from conveyor.components.infra_validator.settings import InfraValidatorSettings, ProofSettings
+from conveyor.components.infra_validator.stage import infra_validator
+from conveyor.components.model_card.settings import ModelCardSettings
+from conveyor.components.model_card.stage import model_card
+from conveyor.components.pusher.settings import PusherSettings
+from conveyor.components.pusher.stage import pusher
+from conveyor.components.schema_gen.settings import SchemaGenSettings
+from conveyor.components.schema_gen.stage import schema_gen
+from conveyor.components.statistics_gen.settings import StatisticsGenSettings
+from conveyor.components.statistics_gen.stage import statistics_gen
+from conveyor.components.trainer.settings import FitSettings, TrainerSettings
+from conveyor.components.trainer.stage import trainer
+from conveyor.components.transform.settings import TransformSettings
+from conveyor.components.transform.stage import transform
+from conveyor.models.families import FamilySettings
+from conveyor.models.tasks.settings import ClassificationSettings, TaskSettings
+from conveyor.pipeline.config import Settings, load_config
+from conveyor.pipeline.dag import Node, Pipeline
+from conveyor.pipeline.errors import UserError, did_you_mean
+from conveyor.pipeline.runners.local import LocalRunner, Result, StageReport
+from conveyor.pipeline.workspace import Workspace
+
+DEFAULT_WORKSPACE = "workspace"
+
+
+class Experiment(Settings):
+    """Everything a run depends on; what a YAML config holds."""
+
+    data: ExampleGenSettings
+    task: TaskSettings = ClassificationSettings()
+    statistics: StatisticsGenSettings = StatisticsGenSettings()
+    schema_: SchemaGenSettings = pydantic.Field(SchemaGenSettings(), alias="schema")
+    validator: ExampleValidatorSettings = ExampleValidatorSettings()
+    transform: TransformSettings = TransformSettings()
+    model: FamilySettings
+    trainer: FitSettings = FitSettings()
+    evaluator: JudgeSettings = JudgeSettings()
+    infra_validator: ProofSettings = ProofSettings()
+    pusher: PusherSettings = PusherSettings()
+    model_card: ModelCardSettings = ModelCardSettings()
+    seed: int = 0
+    """Of initial weights, shuffling, dropout and resampling."""
+
+
+# What a summary says before any stage has added to it.
+SUMMARY: dict[str, typing.Any] = {
+    "metrics": {},
+    "quarantined": 0,
+    "anomalies": 0,
+    "blessed": None,
+    "pushed": None,
+    "model_card": None,
+}
+
+
+def find_config(config: str) -> pathlib.Path:
+    """Returns the file of a config given by path or by shipped name.
+
+    Raises:
+        UserError: Neither exists; with close matches.
+    """
+    path = pathlib.Path(config)
+    if path.suffix in (".yaml", ".yml") or path.is_file():
+        return path
+    if config in shipped_configs():
+        return shipped_configs()[config]
+    raise UserError(
+        f"there is no config {config!r}",
+        expected="the path of a .yaml file, or the name of a shipped config",
+        fix=did_you_mean(config, shipped_configs()),
+    )
+
+
+def shipped_configs() -> dict[str, pathlib.Path]:
+    """Returns name -> file of the configs that come with the package."""
+    import conveyor.configs
+
+    folder = pathlib.Path(next(iter(conveyor.configs.__path__)))
+    return {path.stem: path for path in sorted(folder.glob("*.yaml"))}
+
+
+def load_experiment(config: str, overrides: Sequence[str] = ()) -> Experiment:
+    """Reads a config by path or shipped name, with "dotted.key=value" overrides.
+
+    Raises:
+        UserError: There is no such config, or something in it is wrong.
+    """
+    return load_config(find_config(config), Experiment, overrides)
+
+
+def build_pipeline(experiment: Experiment, name: str, workspace: pathlib.Path) -> Pipeline:
+    """Wires the standard pipeline.
+
+    Args:
+        experiment: The settings.
+        name: Name of the config, for {name} in `pusher.to`.
+        workspace: Root of the workspace, for {workspace} in `pusher.to`.
+    """
+    task, seed = experiment.task, experiment.seed
+    validation = experiment.validator.model_copy(update={"max_quarantine": experiment.data.max_quarantine})
+    destination = experiment.pusher.to.replace("{workspace}", str(workspace)).replace("{name}", name)
+    title = experiment.model_card.title or name
+    return Pipeline(
+        [
+            Node(example_gen, experiment.data),
+            Node(statistics_gen, experiment.statistics),
+            Node(schema_gen, experiment.schema_),
+            Node(example_validator, validation),
+            Node(transform, experiment.transform),
+            Node(
+                trainer,
+                TrainerSettings(task=task, model=experiment.model, fit=experiment.trainer, seed=seed),
+            ),
+            Node(evaluator, EvaluatorSettings(task=task, judge=experiment.evaluator, seed=seed)),
+            Node(infra_validator, InfraValidatorSettings(task=task, proof=experiment.infra_validator)),
+            Node(pusher, PusherSettings(to=destination)),
+            Node(model_card, experiment.model_card.model_copy(update={"title": title})),
+        ]
+    )
+
+
+def run(
+    config: str,
+    overrides: Sequence[str] = (),
+    *,
+    workspace: str | os.PathLike[str] = DEFAULT_WORKSPACE,
+    until: str | None = None,
+    start: str | None = None,
+    report: Callable[[str, StageReport | None], None] = lambda name, report: None,
+) -> Result:
+    """Runs an experiment on this machine.
+
+    Args:
+        config: Path or shipped name of a config.
+        overrides: "dotted.key=value" each.
+        workspace: Directory for artifacts, metadata and summaries.
+        until: Last stage to run.
+        start: This stage and what depends on it run even if their results are cached.
+        report: Called with (stage name, None) when a stage starts and with its report when it ends.
+
+    Returns:
+        The result; `result.error` says why a run stopped early.
+
+    Raises:
+        UserError: Config, workspace or a stage name is wrong.
+    """
+    experiment = load_experiment(config, overrides)
+    space = Workspace(workspace)
+    name = find_config(config).stem
+    pipeline = build_pipeline(experiment, name, space.root)
+    return LocalRunner(space, report).run(
+        pipeline,
+        name,
+        config=experiment.model_dump(mode="json", by_alias=True),
+        summary=SUMMARY,
+        until=until,
+        start=start,
+    )

@@ -1,0 +1,1 @@
+"""Proves the exported model on raw bytes in a fresh process."""

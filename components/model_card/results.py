@@ -1,0 +1,129 @@
+"""What a run has produced, as far as it came; and the verdict on it."""
+
+import dataclasses
+import re
+import typing
+
+from conveyor.components.artifacts import (
+    Anomalies,
+    Blessing,
+    Evaluation,
+    Examples,
+    InfraBlessing,
+    Model,
+    PushedModel,
+    Statistics,
+    TransformGraph,
+)
+from conveyor.components.model_card.text import number, plural
+
+# Stage -> its outputs that a card is made of, in the order in which stages run.
+_STAGES = {
+    "example_gen": ("examples",),
+    "statistics_gen": ("statistics",),
+    "example_validator": ("anomalies",),
+    "transform": ("transform_graph",),
+    "trainer": ("model",),
+    "evaluator": ("evaluation", "blessing"),
+    "infra_validator": ("infra_blessing",),
+    "pusher": ("pushed",),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Results:
+    """The inputs of the card; None where the run did not get that far."""
+
+    examples: Examples
+    statistics: Statistics | None = None
+    anomalies: Anomalies | None = None
+    transform_graph: TransformGraph | None = None
+    model: Model | None = None
+    evaluation: Evaluation | None = None
+    blessing: Blessing | None = None
+    infra_blessing: InfraBlessing | None = None
+    pushed: PushedModel | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Statement:
+    """One part of the verdict.
+
+    Args:
+        tone: "good", "bad", or "open" where nothing is known.
+        short: The verdict in a few words.
+        long: What it rests on.
+    """
+
+    tone: str
+    short: str
+    long: str
+
+
+def find_stop(results: Results) -> dict[str, typing.Any] | None:
+    """Returns where and why a run ended early.
+
+    Returns:
+        `stage` that closed its gate (or ""), `reason`, `fix`, and `missing`: the stages that did
+        not run. None for a run that went all the way.
+    """
+    gates = {
+        stage: gate
+        for stage, names in _STAGES.items()
+        for name in names
+        if (gate := getattr(getattr(results, name), "properties", {}).get("gate"))
+    }
+    missing = [
+        stage for stage, names in _STAGES.items() if all(getattr(results, name) is None for name in names)
+    ]
+    if not gates and not missing:
+        return None
+    stage, gate = next(iter(gates.items()), ("", {}))
+    return {
+        "stage": stage,
+        "reason": gate.get("reason", ""),
+        "fix": gate.get("fix", ""),
+        "missing": missing,
+    }
+
+
+def find_verdict(results: Results) -> list[Statement]:
+    """Returns whether the model is blessed, proved and pushed."""
+    return [_blessed(results), _proved(results), _pushed(results)]
+
+
+def _blessed(results: Results) -> Statement:
+    if results.blessing is None:
+        return Statement("open", "Not judged", "The run did not get as far as a judgement.")
+    document = results.blessing.read()
+    checks = "; ".join(_check(check) for check in document["checks"])
+    if document["blessed"]:
+        return Statement("good", "Blessed", f"{checks}." if checks else "No check was asked for.")
+    return Statement("bad", "Not blessed", f"{checks}.")
+
+
+def _check(check: dict[str, typing.Any]) -> str:
+    relation = "reaches" if check["passed"] else "does not reach"
+    return f"{check['metric']} {number(check['value'])} {relation} {check['at_least']:g}"
+
+
+def _proved(results: Results) -> Statement:
+    if results.infra_blessing is None:
+        return Statement("open", "Not proved", "The saved model was not tried in a process of its own.")
+    document = results.infra_blessing.read()
+    tried = f"A fresh process served {plural(document['examples'], 'example')} from their raw bytes"
+    largest = number(document.get("largest_difference"))
+    if document["blessed"]:
+        text = f"{tried} and gave the evaluated answers (largest difference {largest})."
+        return Statement("good", "Proved on served bytes", text)
+    text = f"{tried}, and its answers are not the evaluated ones (largest difference {largest})."
+    return Statement("bad", "Not proved on served bytes", text)
+
+
+def _pushed(results: Results) -> Statement:
+    if results.pushed is None:
+        return Statement("open", "Not pushed", "No server was given this model.")
+    document = results.pushed.read()
+    parts = [part for part in re.split(r"[/\\]+", str(document["destination"])) if part]
+    text = f"Version {document['version']} in {'/'.join(parts[-2:])}."
+    return Statement("good", "Pushed", text)

@@ -1,0 +1,96 @@
+"""Versioned, atomic publication: `<base>/<version>/`, versions are integers, write then rename."""
+
+import contextlib
+import json
+import pathlib
+import re
+import secrets
+import typing
+
+from conveyor.components.artifacts import Model
+from conveyor.pipeline.artifacts import changed_files
+from conveyor.pipeline.digest import digest_file, list_files
+from conveyor.pipeline.errors import StageError, UserError
+from etils import epath
+
+PROVENANCE = "assets.extra/conveyor.json"
+_TRIES = 20
+
+
+def push(model: Model, base: str, lineage: dict[str, typing.Any]) -> dict[str, typing.Any]:
+    """Publishes a model's SavedModel as the next version below `base`.
+
+    A version that holds this model already is kept, and told instead of a new one.
+
+    Args:
+        model: A published Model artifact.
+        base: Local directory, or gs:// or s3:// path.
+        lineage: What to write beside the model about where it comes from.
+
+    Returns:
+        `destination`, `version` and `model` (digest of the artifact).
+
+    Raises:
+        UserError: `base` cannot be written.
+        StageError: The artifact's files are not what was judged.
+    """
+    if changed := changed_files(model.path):
+        raise StageError(
+            f"the model changed after it was judged: {', '.join(changed[:5])}", where=str(model.path)
+        )
+    folder = epath.Path(base)
+    folder.mkdir(parents=True, exist_ok=True)
+    for version in _versions(folder):
+        if _model_of(folder / str(version)) == model.digest:
+            return _document(folder, version, model)
+    partial = folder / f".partial-{secrets.token_hex(4)}"
+    try:
+        _copy(model.saved_model, partial)
+        provenance = partial / PROVENANCE
+        provenance.parent.mkdir(parents=True, exist_ok=True)
+        provenance.write_text(json.dumps({"model": model.digest, **lineage}, indent=1))
+        return _document(folder, _claim(partial, folder), model)
+    finally:
+        if partial.exists():
+            partial.rmtree()
+
+
+def holds(destination: str, digest: str) -> bool:
+    """Whether a version directory holds the model of this digest."""
+    return _model_of(epath.Path(destination)) == digest
+
+
+def _document(folder: epath.Path, version: int, model: Model) -> dict[str, typing.Any]:
+    return {"destination": str(folder / str(version)), "version": version, "model": model.digest}
+
+
+def _versions(folder: epath.Path) -> list[int]:
+    """Returns the versions present, newest first."""
+    names = (path.name for path in folder.iterdir())
+    return sorted((int(name) for name in names if re.fullmatch(r"\d{1,18}", name)), reverse=True)
+
+
+def _model_of(version: epath.Path) -> str | None:
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        return json.loads((version / PROVENANCE).read_text())["model"]
+    return None
+
+
+def _copy(source: pathlib.Path, target: epath.Path) -> None:
+    for name in list_files(source):
+        path = target / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes((source / name).read_bytes())
+        if "://" not in str(target) and digest_file(str(path)) != digest_file(source / name):
+            raise StageError("a file was not copied as it is", where=str(path))
+
+
+def _claim(partial: epath.Path, folder: epath.Path) -> int:
+    """Renames to the next free version; another process may take one in the meantime."""
+    for _ in range(_TRIES):
+        version = max(_versions(folder), default=0) + 1
+        with contextlib.suppress(OSError):
+            if not (folder / str(version)).exists():
+                partial.rename(folder / str(version))
+                return version
+    raise UserError("no version number could be claimed", where=str(folder))

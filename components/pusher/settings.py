@@ -1,0 +1,11 @@
+"""Settings of pusher."""
+
+from conveyor.pipeline.config import Settings
+
+
+class PusherSettings(Settings):
+    """Where a blessed model goes."""
+
+    to: str = "{workspace}/serving/{name}"
+    """Base directory, local or gs:// or s3://; versions are its integer sub-directories.
+    {workspace} and {name} (of the config) are filled in."""

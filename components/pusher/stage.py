@@ -1,0 +1,42 @@
+"""The stage that publishes a blessed and proved model."""
+
+from collections.abc import Mapping
+
+from conveyor.components.artifacts import Blessing, InfraBlessing, Model, PushedModel
+from conveyor.components.pusher.settings import PusherSettings
+from conveyor.pipeline.artifacts import Artifact
+from conveyor.pipeline.stage import Context, In, Out, stage
+
+
+def still_pushed(settings: PusherSettings, outputs: Mapping[str, Artifact]) -> bool:
+    """Whether the version that was pushed is still where it was pushed to."""
+    from conveyor.components.pusher.push import holds
+
+    document = PushedModel.read(outputs["pushed"])  # type: ignore[arg-type]
+    return holds(document["destination"], document["model"])
+
+
+@stage(still_holds=still_pushed)
+def pusher(
+    model: In[Model],
+    blessing: In[Blessing],
+    infra_blessing: In[InfraBlessing],
+    pushed: Out[PushedModel],
+    settings: PusherSettings,
+    context: Context,
+) -> None:
+    """Copies the SavedModel to the next integer version of a serving folder, all or nothing."""
+    from conveyor.components.pusher.push import push
+
+    document = push(model, settings.to, _lineage(context, blessing, infra_blessing))
+    pushed.write(document)
+    pushed.properties["summary"] = {"pushed": document["destination"]}
+
+
+def _lineage(context: Context, blessing: Blessing, infra_blessing: InfraBlessing) -> dict[str, object]:
+    return {
+        "run": context.run,
+        "blessing": blessing.read(),
+        "metrics": infra_blessing.read()["metrics"],
+        "stages": {record["stage"]: record["outputs"] for record in context.lineage},
+    }

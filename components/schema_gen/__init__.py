@@ -1,0 +1,1 @@
+"""What examples must look like."""

@@ -1,0 +1,71 @@
+"""Exports a trained model: the Keras file, and the SavedModel that is judged and served."""
+
+import io
+import json
+import pathlib
+import typing
+import zipfile
+
+import keras
+import tensorflow as tf
+from conveyor.components.artifacts import Model, TransformGraph
+from conveyor.components.trainer.fit import Fitted
+from conveyor.components.transform.graph import load, save_module
+from conveyor.models.layer_table import layer_table
+from conveyor.models.tasks.task import Task
+
+
+class Served(tf.Module):
+    """Model, preprocessing and decoding in one graph."""
+
+    def __init__(self, model: keras.Model, preprocessing: typing.Any, task: Task):
+        super().__init__()
+        self.model = model
+        self.preprocessing = preprocessing
+        self._task = task
+
+    def from_bytes(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+        """From encoded images, string [n], to the task's outputs."""
+        return self.from_tensors(self.preprocessing.preprocess(images))
+
+    def from_tensors(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
+        """From model input, float32 [n, height, width, channels], to the task's outputs."""
+        return self._task.decode(self.model(inputs, training=False))
+
+
+def export(fitted: Fitted, transform_graph: TransformGraph, model: Model) -> None:
+    """Fills a Model artifact."""
+    served = Served(fitted.model, load(transform_graph.saved_model), fitted.task)
+    signatures = {
+        "serving_default": tf.function(served.from_bytes).get_concrete_function(
+            tf.TensorSpec([None], tf.string, name="images")
+        ),
+        "tensors": tf.function(served.from_tensors).get_concrete_function(
+            tf.TensorSpec(fitted.model.inputs[0].shape, tf.float32, name="inputs")
+        ),
+    }
+    save_module(served, model.saved_model, signatures)
+    _save_keras(fitted.model, model.keras_file)
+    table = layer_table(fitted.model)
+    model.layers_file.write_text(json.dumps(table, indent=1), encoding="utf-8")
+    model.history_file.write_text(json.dumps(fitted.history, indent=1), encoding="utf-8")
+    model.properties.update(
+        family=fitted.family,
+        parameters=fitted.model.count_params(),
+        epochs=len(fitted.history["loss"]),
+        best_epoch=fitted.best_epoch,
+        classes=fitted.task.classes,
+    )
+
+
+def _save_keras(model: keras.Model, path: pathlib.Path) -> None:
+    """Saves a .keras file that has the same bytes whenever the model is the same."""
+    buffer = io.BytesIO()
+    model.save(path)
+    with zipfile.ZipFile(path) as saved, zipfile.ZipFile(buffer, "w") as plain:
+        for name in sorted(saved.namelist()):
+            content = saved.read(name)
+            if name == "metadata.json":  # says when it was saved
+                content = json.dumps({**json.loads(content), "date_saved": ""}).encode()
+            plain.writestr(zipfile.ZipInfo(name), content)
+    path.write_bytes(buffer.getvalue())

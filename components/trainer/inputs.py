@@ -1,0 +1,58 @@
+"""Training input: decoded once and kept where it fits, shuffled by seed, batched, normalised."""
+
+import typing
+
+import tensorflow as tf
+from conveyor.components.artifacts import Examples, TransformGraph
+from conveyor.components.datasets import read_split
+from conveyor.components.transform.graph import load
+from conveyor.models.tasks.task import Task
+
+_CACHE_BYTES = 1 << 30  # decoded data sets up to this size are kept in memory
+_SHUFFLE_BYTES = 256 << 20
+_SHUFFLE_EXAMPLES = 20_000
+
+
+def training_input(
+    examples: Examples, transform_graph: TransformGraph, task: Task, batch_size: int, seed: int
+) -> tf.data.Dataset:
+    """Returns shuffled batches (inputs, targets) of the training split; reshuffled each epoch."""
+    dataset, bytes_each = _decoded(examples, transform_graph, task, "train")
+    room = max(_SHUFFLE_BYTES // bytes_each, 1)
+    buffer = min(examples.properties["splits"]["train"], room, _SHUFFLE_EXAMPLES)
+    dataset = dataset.shuffle(buffer, seed=seed, reshuffle_each_iteration=True)
+    return _batched(dataset, transform_graph, batch_size)
+
+
+def evaluation_input(
+    examples: Examples, transform_graph: TransformGraph, task: Task, split: str, batch_size: int
+) -> tf.data.Dataset:
+    """Returns batches (inputs, targets) of a split, in order."""
+    dataset, _ = _decoded(examples, transform_graph, task, split)
+    return _batched(dataset, transform_graph, batch_size)
+
+
+def _decoded(
+    examples: Examples, transform_graph: TransformGraph, task: Task, split: str
+) -> tuple[tf.data.Dataset, int]:
+    """Returns (uint8 pixels, target) of each example, and the bytes of one."""
+    shape = transform_graph.read()
+    preprocessing = load(transform_graph.saved_model)
+
+    def decode(example: dict[str, tf.Tensor]) -> tuple[typing.Any, typing.Any]:
+        return preprocessing.decode(example["image"]), task.targets(example)
+
+    dataset = read_split(examples, split).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    bytes_each = shape["height"] * shape["width"] * shape["channels"]
+    if bytes_each * examples.properties["splits"][split] <= _CACHE_BYTES:
+        dataset = dataset.cache()
+    return dataset, bytes_each
+
+
+def _batched(dataset: tf.data.Dataset, transform_graph: TransformGraph, batch_size: int) -> tf.data.Dataset:
+    preprocessing = load(transform_graph.saved_model)
+    batches = dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE)
+    return batches.map(
+        lambda pixels, target: (preprocessing.normalize(pixels), target),
+        num_parallel_calls=tf.data.AUTOTUNE,
+    ).prefetch(tf.data.AUTOTUNE)

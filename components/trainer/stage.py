@@ -1,0 +1,21 @@
+"""The stage that trains and exports."""
+
+from conveyor.components.artifacts import Examples, Model, TransformGraph
+from conveyor.components.trainer.settings import TrainerSettings
+from conveyor.pipeline.stage import Context, In, Out, stage
+
+
+@stage(warm=("tensorflow", "keras"))
+def trainer(
+    examples: In[Examples],
+    transform_graph: In[TransformGraph],
+    model: Out[Model],
+    settings: TrainerSettings,
+    context: Context,
+) -> None:
+    """Trains a model on the training split and exports it with its preprocessing inside."""
+    from conveyor.components.trainer.export import export
+    from conveyor.components.trainer.fit import fit
+
+    fitted = fit(examples, transform_graph, settings, context)
+    export(fitted, transform_graph, model)

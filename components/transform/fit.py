@@ -1,0 +1,45 @@
+"""What the preprocessing needs to know, from the training split's statistics."""
+
+import typing
+
+from conveyor.components.transform.settings import TransformSettings
+
+_LARGEST = 224  # pixels; where sizes differ and none is configured
+
+
+def fit(
+    statistics: dict[str, typing.Any], data_channels: int, settings: TransformSettings
+) -> dict[str, typing.Any]:
+    """Returns the document of a TransformGraph.
+
+    Args:
+        statistics: The document of a Statistics artifact; only `train` is used.
+        data_channels: Most channels of any image.
+        settings: What to do.
+    """
+    train = statistics["train"]
+    height, width = settings.size or _common_size(train)
+    channels = settings.channels or data_channels
+    mean, std = [0.0] * channels, [255.0] * channels
+    if settings.normalize == "standardize":
+        mean = _match(train["channel_mean"], channels)
+        std = [max(value, 1.0) for value in _match(train["channel_std"], channels)]
+    return {"height": height, "width": width, "channels": channels, "mean": mean, "std": std}
+
+
+def _common_size(train: dict[str, typing.Any]) -> tuple[int, int]:
+    """Returns the size of all images; where they differ, near the median, at most 224 pixels."""
+    sizes = train["height"], train["width"]
+    if all(size["min"] == size["max"] for size in sizes):
+        return int(sizes[0]["min"]), int(sizes[1]["min"])
+    medians = [size["quantiles"][len(size["quantiles"]) // 2] for size in sizes]
+    scale = min(1.0, _LARGEST / max(medians))
+    height, width = (max(8, round(median * scale / 8) * 8) for median in medians)
+    return height, width
+
+
+def _match(values: list[float], channels: int) -> list[float]:
+    """Returns a value per channel: grey repeated, or RGB averaged."""
+    if len(values) == channels:
+        return values
+    return values * channels if len(values) == 1 else [sum(values) / len(values)]

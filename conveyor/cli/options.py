@@ -1,0 +1,37 @@
+"""Arguments that several commands share."""
+
+import argparse
+import os
+
+WORKSPACE_VARIABLE = "CONVEYOR_WORKSPACE"
+DEFAULT_WORKSPACE = "workspace"
+
+
+def add_workspace(parser: argparse.ArgumentParser) -> None:
+    """Adds `--workspace`."""
+    parser.add_argument(
+        "--workspace",
+        metavar="DIR",
+        default=os.environ.get(WORKSPACE_VARIABLE) or DEFAULT_WORKSPACE,
+        help=f"where artifacts, metadata and summaries are kept; ${WORKSPACE_VARIABLE} or"
+        f" '{DEFAULT_WORKSPACE}' unless told",
+    )
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Adds CONFIG and its overrides."""
+    parser.add_argument("config", metavar="CONFIG", help="path of a .yaml file, or a shipped name")
+    parser.add_argument(
+        "-o",
+        dest="overrides",
+        metavar="KEY=VALUE",
+        action="append",
+        default=[],
+        help="overrides a key of the config, such as trainer.epochs=3; may be repeated",
+    )
+
+
+def quiet_tensorflow() -> None:
+    """Keeps TensorFlow's start-up notes off stderr; to be called before it is imported."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")

@@ -1,0 +1,177 @@
+"""Classification: one class per image."""
+
+import typing
+
+import keras
+import numpy as np
+import tensorflow as tf
+from conveyor.models.metrics import classification as metrics
+from conveyor.models.metrics.bootstrap import interval, resamples
+from conveyor.models.tasks.settings import ClassificationSettings
+from conveyor.models.tasks.task import Metrics, Outputs
+
+_CURVES = 10  # classes with a precision-recall curve of their own: those with the lowest precision
+
+
+class Classification:
+    """Logits per class in, probabilities and the likeliest class out.
+
+    Args:
+        settings: Settings of the task.
+        classes: Names of the classes, in label order.
+    """
+
+    def __init__(self, settings: ClassificationSettings, classes: list[str]):
+        self.settings = settings
+        self.classes = classes
+
+    # === training ===
+
+    def targets(self, example: dict[str, tf.Tensor]) -> tf.Tensor:
+        return tf.one_hot(example["label"], len(self.classes))
+
+    def loss(self) -> keras.losses.Loss:
+        smoothing = self.settings.label_smoothing
+        return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
+
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return [keras.metrics.CategoricalAccuracy(name="accuracy")]
+
+    # === serving ===
+
+    def decode(self, raw: tf.Tensor) -> dict[str, tf.Tensor]:
+        probabilities = tf.nn.softmax(raw)
+        best = tf.argmax(probabilities, axis=-1)
+        return {
+            "probabilities": probabilities,
+            "class_id": best,
+            "class_name": tf.gather(tf.constant(self.classes), best),
+        }
+
+    # === evaluation ===
+
+    def truth(self, example: dict[str, tf.Tensor]) -> tf.Tensor:
+        return example["label"]
+
+    def measure(self, truth: np.ndarray, outputs: Outputs) -> dict[str, float | None]:
+        values = self._weighted(truth, outputs)(np.ones((1, len(truth)), np.int32))
+        return {name: _number(value[0]) for name, value in values.items()}
+
+    def evaluate(self, truth: np.ndarray, outputs: Outputs, bootstrap: int, seed: int) -> Metrics:
+        weighted = self._weighted(truth, outputs)
+        blocks = [weighted(weights) for weights in resamples(len(truth), bootstrap, seed)]
+        found: Metrics = {}
+        for name, value in self.measure(truth, outputs).items():
+            drawn = np.concatenate([block[name] for block in blocks]) if blocks else np.array([])
+            low, high = interval(drawn) if value is not None else (None, None)
+            found[name] = {"value": value, "low": low, "high": high}
+        return found
+
+    def _weighted(
+        self, truth: np.ndarray, outputs: Outputs
+    ) -> typing.Callable[[np.ndarray], dict[str, np.ndarray]]:
+        """Returns a function from example weights [b, n] to metric name -> values [b]."""
+        probabilities = outputs["probabilities"]
+        rankings = [
+            metrics.Ranking.of(probabilities[:, label], truth == label) for label in range(len(self.classes))
+        ]
+        correct = probabilities.argmax(axis=1) == truth
+        above = (probabilities > probabilities[np.arange(len(truth)), truth][:, None]).sum(axis=1)
+
+        def compute(weights: np.ndarray) -> dict[str, np.ndarray]:
+            totals = weights.sum(axis=1)
+            precisions = np.stack([ranking.average_precision(weights) for ranking in rankings])
+            found = {"accuracy": weights @ correct / totals}
+            if len(self.classes) > 5:
+                found["top5_accuracy"] = weights @ (above < 5) / totals
+            found["average_precision_macro"] = _mean_of_defined(precisions)
+            found["ece"] = metrics.calibration_error(probabilities, truth, weights)
+            for name, values in zip(self.classes, precisions, strict=True):
+                found[f"average_precision/{name}"] = values
+            return found
+
+        return compute
+
+    def badness(self, truth: np.ndarray, outputs: Outputs) -> np.ndarray:
+        probabilities = outputs["probabilities"]
+        wrong = probabilities.argmax(axis=1) != truth
+        return np.where(wrong, 1.0 - probabilities[np.arange(len(truth)), truth], 0.0)
+
+    def caption(self, truth: int, output: dict[str, typing.Any]) -> str:
+        probabilities = output["probabilities"]
+        best = int(probabilities.argmax())
+        return (
+            f"is {self.classes[truth]} ({probabilities[truth]:.3f}),"
+            f" taken for {self.classes[best]} ({probabilities[best]:.3f})"
+        )
+
+    def plots(self, truth: np.ndarray, outputs: Outputs) -> list[dict[str, typing.Any]]:
+        probabilities = outputs["probabilities"]
+        predicted = probabilities.argmax(axis=1)
+        return [
+            self._precision_recall(truth, outputs),
+            {
+                "kind": "matrix",
+                "title": "Confusion matrix",
+                "caption": "Examples by true class (rows) and predicted class (columns).",
+                "rows": "true class",
+                "columns": "predicted class",
+                "labels": self.classes,
+                "values": metrics.confusion_matrix(predicted, truth, len(self.classes)).tolist(),
+            },
+            self._reliability(truth, probabilities),
+        ]
+
+    def _precision_recall(self, truth: np.ndarray, outputs: Outputs) -> dict[str, typing.Any]:
+        values = self.measure(truth, outputs)
+        precision = [values[f"average_precision/{name}"] for name in self.classes]
+        defined = [label for label, value in enumerate(precision) if value is not None]
+        shown = sorted(sorted(defined, key=lambda label: precision[label] or 0.0)[:_CURVES])
+        curves = {
+            self.classes[label]: metrics.precision_recall(outputs["probabilities"][:, label], truth == label)
+            for label in shown
+        }
+        return {
+            "kind": "lines",
+            "title": "Precision and recall",
+            "caption": f"One curve a class, for the {len(shown)} classes with the lowest average precision."
+            " The area under a curve is the average precision.",
+            "x": "recall",
+            "y": "precision",
+            "domain": [[0, 1], [0, 1]],
+            "series": [
+                {"name": name, "x": curve["recall"], "y": curve["precision"]}
+                for name, curve in curves.items()
+            ],
+        }
+
+    def _reliability(self, truth: np.ndarray, probabilities: np.ndarray) -> dict[str, typing.Any]:
+        bins = metrics.reliability(probabilities, truth)
+        return {
+            "kind": "lines",
+            "title": "Reliability",
+            "caption": "Share of right answers among answers given with a confidence. On the diagonal,"
+            " a confidence is what it says; below it, the model is too sure of itself.",
+            "x": "confidence",
+            "y": "accuracy",
+            "domain": [[0, 1], [0, 1]],
+            "series": [
+                {
+                    "name": "model",
+                    "x": [row["confidence"] for row in bins],
+                    "y": [row["accuracy"] for row in bins],
+                },
+                {"name": "perfectly calibrated", "x": [0, 1], "y": [0, 1]},
+            ],
+        }
+
+
+def _number(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _mean_of_defined(values: np.ndarray) -> np.ndarray:
+    """Returns float [b]: the mean over classes that are defined, of float [classes, b]."""
+    defined = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        return np.where(defined, values, 0.0).sum(axis=0) / defined.sum(axis=0)

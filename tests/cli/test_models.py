@@ -1,0 +1,64 @@
+"""The commands on models: predict, evaluate, model."""
+
+import json
+
+import pytest
+
+
+def test_predict_prints_json_lines(fakes, call):
+    code, out, _ = call("predict", "m", "a.png", "b [x].png", "--batch-size", "8")
+    assert code == 0
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert [row["image"] for row in rows] == ["a.png", "b [x].png"]
+    assert rows[0] == {"image": "a.png", "model": "m", "batch_size": 8, "scores": [0.25, None]}
+
+
+def test_predict_prints_a_list(fakes, call_json):
+    code, rows = call_json("predict", "m", "a.png", "b.png")
+    assert code == 0
+    assert [row["image"] for row in rows] == ["a.png", "b.png"]
+
+
+def test_predict_keeps_what_it_printed_before_an_error(fakes, call):
+    code, out, err = call("predict", "m", "a.png", "broken.png")
+    assert code == 2
+    assert json.loads(out)["image"] == "a.png"
+    assert "cannot be decoded" in err
+
+
+def test_predict_with_an_error_is_one_document(fakes, call_json):
+    code, document = call_json("predict", "m", "a.png", "broken.png")
+    assert code == 2
+    assert document["error"]["where"] == "broken.png"
+
+
+@pytest.mark.parametrize(
+    ("words", "asked"),
+    [
+        (["--workspace", "w"], ["m", "c", [], "w", None]),
+        (["--workspace", "w", "--split", "train", "-o", "a=1"], ["m", "c", ["a=1"], "w", "train"]),
+    ],
+)
+def test_evaluate_passes_its_arguments_on(fakes, call_json, words, asked):
+    code, document = call_json("evaluate", "m", "c", *words)
+    assert code == 0
+    assert document["asked"] == asked
+
+
+def test_evaluate_prints_a_table(fakes, call):
+    code, out, _ = call("evaluate", "m", "c")
+    assert code == 0
+    lines = [line.split() for line in out.splitlines()]
+    assert ["split:", "test"] in lines
+    assert ["examples:", "360"] in lines
+    assert ["accuracy", "0.9900", "[0.9800,", "0.9950]"] in lines
+
+
+def test_model_prints_a_layer_table(fakes, call, call_json):
+    code, out, _ = call("model", "c", "-o", "a=1", "--workspace", "w")
+    assert code == 0
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert "layer output parameters note FLOPs" in lines
+    assert "conv [c] ? × 32 × 32 × 64 18,496 w –" in lines
+    assert "dense ? × 10 1,290 ['a=1'] 2,580" in lines
+    assert call_json("model", "c")[1][1]["FLOPs"] == 2580
