@@ -1,10 +1,8 @@
-"""Beam pipelines with the user's options."""
+"""Beam pipelines with the user's options. Import Beam from here."""
 
 import logging
 import os
 
-import apache_beam as beam
-from apache_beam.options.pipeline_options import PipelineOptions
 from conveyor.components.example_gen.settings import BeamSettings
 
 
@@ -12,7 +10,12 @@ def _is_relevant(record: logging.LogRecord) -> bool:
     return "apitools not found" not in record.getMessage()  # about Google Cloud, on every local run
 
 
-logging.getLogger().addFilter(_is_relevant)
+logging.getLogger().addFilter(_is_relevant)  # before the import, which logs it
+
+import apache_beam as beam  # noqa: E402
+from apache_beam.options.pipeline_options import PipelineOptions  # noqa: E402
+
+__all__ = ["beam", "beam_pipeline"]
 
 
 def beam_pipeline(settings: BeamSettings) -> beam.Pipeline:

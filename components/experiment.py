@@ -140,7 +140,7 @@ def run(
     workspace: str | os.PathLike[str] = DEFAULT_WORKSPACE,
     until: str | None = None,
     start: str | None = None,
-    report: Callable[[str, StageReport | None], None] = lambda name, report: None,
+    report: Callable[[str, StageReport | None], None] = lambda _name, _report: None,
 ) -> Result:
     """Runs an experiment on this machine.
 

@@ -1,10 +1,11 @@
 """What `conveyor` and `python -m conveyor` start."""
 
+import argparse
 import sys
 import typing
 from collections.abc import Sequence
 
-from absl import app
+from absl import app, flags, logging
 
 from conveyor.cli.app import execute, parse
 
@@ -18,8 +19,16 @@ def main(argv: Sequence[str] | None = None) -> typing.NoReturn:
     Raises:
         SystemExit: Always; its code is the exit code.
     """
-    app.run(execute, argv=list(argv or sys.argv), flags_parser=lambda words: parse(words[1:]))
+    app.run(execute, argv=list(argv or sys.argv), flags_parser=_parse)
     sys.exit(0)
+
+
+def _parse(argv: Sequence[str]) -> argparse.Namespace:
+    arguments = parse(argv[1:])
+    if flags.FLAGS["verbosity"].using_default_value:
+        # absl would choose INFO, at which libraries tell every step; --verbosity=0 asks for that
+        logging.set_verbosity(logging.WARNING)
+    return arguments
 
 
 if __name__ == "__main__":

@@ -1,25 +1,29 @@
 """Configs: YAML in, frozen pydantic models out, errors with file and line."""
 
-import difflib
+import itertools
 import json
 import pathlib
+import re
 import types
 import typing
 from collections.abc import Iterable, Sequence
 
 import pydantic
 import yaml
-
-from conveyor.pipeline.errors import UserError
+from conveyor.pipeline.errors import UserError, did_you_mean
 
 _MAX_BYTES = 1 << 20  # no config is larger; a larger file is the wrong file
 _Path = tuple[str | int, ...]
+_KEY_PROBLEMS = ("missing", "extra_forbidden", "invalid_key")
+_INDEX = re.compile("[0-9]{1,9}")
 
 
 class Settings(pydantic.BaseModel):
-    """Base of all settings: frozen, and no unknown keys."""
+    """Base of all settings: frozen, no unknown keys, and no numbers that JSON and digests lack."""
 
-    model_config = pydantic.ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = pydantic.ConfigDict(
+        extra="forbid", frozen=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
 
 
 _Settings = typing.TypeVar("_Settings", bound=Settings)
@@ -41,7 +45,8 @@ def load_config(path: pathlib.Path, model: type[_Settings], overrides: Sequence[
             is of the wrong type. Names file and line, expected and received.
     """
     try:
-        text = path.read_bytes()[: _MAX_BYTES + 1]
+        with path.open("rb") as file:
+            text = file.read(_MAX_BYTES + 1)
     except OSError as error:
         raise UserError(f"the config cannot be read: {error.strerror}", where=str(path)) from None
     if len(text) > _MAX_BYTES:
@@ -52,32 +57,7 @@ def load_config(path: pathlib.Path, model: type[_Settings], overrides: Sequence[
 def parse_config(text: str, source: str, model: type[_Settings], overrides: Sequence[str] = ()) -> _Settings:
     """Like `load_config`, from text; `source` is what error messages call it."""
     values, lines = _parse_yaml(text, source)
-    where: dict[_Path, str] = {key: f"{source}, line {line}" for key, line in lines.items()}
-    for override in overrides:
-        key = _apply_override(values, override)
-        where[key] = f"-o {override}"
-    try:
-        return model.model_validate(values)
-    except pydantic.ValidationError as error:
-        raise _explain(error, model, where, source) from None
-
-
-def _parse_yaml(text: str, source: str) -> tuple[dict[str, typing.Any], dict[_Path, int]]:
-    """Returns the values, and the line of every key."""
-    lines: dict[_Path, int] = {}
-    try:
-        if any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(text, yaml.SafeLoader)):
-            raise UserError("YAML aliases are not allowed in configs", where=source)
-        root = yaml.compose(text, yaml.SafeLoader)
-        if root is None:
-            return {}, lines
-        _collect_lines(root, (), lines, source)
-        values = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error) or "too deeply nested"
-        raise UserError(f"the config is not valid YAML: {problem}", where=source + line) from None
+    values = {} if values is None else values  # nothing but comments
     if not isinstance(values, dict):
         raise UserError(
             "the config is not a mapping",
@@ -85,7 +65,40 @@ def _parse_yaml(text: str, source: str) -> tuple[dict[str, typing.Any], dict[_Pa
             received=type(values).__name__,
             where=source,
         )
-    return values, lines
+    where: dict[_Path, str] = {key: f"{source}, line {line}" for key, line in lines.items()}
+    for override in overrides:
+        key, inner = _apply_override(values, override)
+        where = {known: place for known, place in where.items() if known[: len(key)] != key}
+        where |= dict.fromkeys((key, *inner), f"-o {override}")
+    try:
+        return model.model_validate(values)
+    except pydantic.ValidationError as error:
+        raise _explain(error, model, where, source) from None
+
+
+def _parse_yaml(text: str, source: str) -> tuple[typing.Any, dict[_Path, int]]:
+    """Returns the value, and the line of every key."""
+    lines: dict[_Path, int] = {}
+    try:
+        _refuse_marks(text, source)
+        root = yaml.compose(text, yaml.SafeLoader)
+        if root is not None:
+            _collect_lines(root, (), lines, source)
+        return yaml.safe_load(text), lines
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = f", line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or str(error) or "too deeply nested"
+        raise UserError(f"the config is not valid YAML: {problem}", where=source + line) from None
+
+
+def _refuse_marks(text: str, source: str) -> None:
+    """Refuses what would let a small text grow large or make more than plain values."""
+    for event in yaml.parse(text, yaml.SafeLoader):
+        kind = "alias" if isinstance(event, yaml.AliasEvent) else "tag" if getattr(event, "tag", None) else ""
+        if kind:
+            line = event.start_mark.line + 1
+            raise UserError(f"YAML: no {kind} is allowed in a config", where=f"{source}, line {line}")
 
 
 def _collect_lines(node: yaml.Node, path: _Path, lines: dict[_Path, int], source: str) -> None:
@@ -107,9 +120,10 @@ def _collect_lines(node: yaml.Node, path: _Path, lines: dict[_Path, int], source
             _collect_lines(value, (*path, index), lines, source)
 
 
-def _apply_override(values: dict[str, typing.Any], override: str) -> _Path:
+def _apply_override(values: dict[str, typing.Any], override: str) -> tuple[_Path, list[_Path]]:
+    """Sets what an override names; returns its key, and the keys inside its value."""
     key, equals, text = override.partition("=")
-    parts = tuple(int(part) if part.isdigit() else part for part in key.strip().split("."))
+    parts = tuple(int(part) if _INDEX.fullmatch(part) else part for part in key.strip().split("."))
     if not equals or not key.strip() or "" in parts:
         raise UserError(
             "an override is not of the form key=value",
@@ -117,30 +131,27 @@ def _apply_override(values: dict[str, typing.Any], override: str) -> _Path:
             received=f"-o {override}",
         )
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
-        value = text
+        value, lines = _parse_yaml(text, "")
+    except UserError:  # such as {workspace}/serving
+        value, lines = text, {}
     target: typing.Any = values
-    for part, following in zip(parts, parts[1:], strict=False):
+    for part, following in itertools.pairwise(parts):
         target = _descend(target, part, following, override)
-    if isinstance(target, list):
-        _check_index(target, parts[-1], override)
+    _check_index(target, parts[-1], override)
     target[parts[-1]] = value
-    return parts
+    return parts, [(*parts, *inner) for inner in lines]
 
 
 def _descend(target: typing.Any, part: str | int, following: str | int, override: str) -> typing.Any:
-    if isinstance(target, list):
-        _check_index(target, part, override)
-        return target[part]
-    inner = target.get(part)
+    _check_index(target, part, override)
+    inner = target[part] if isinstance(target, list) else target.get(part)
     if not isinstance(inner, dict | list):
         inner = target[part] = [] if isinstance(following, int) else {}
     return inner
 
 
-def _check_index(target: list[typing.Any], part: str | int, override: str) -> None:
-    if not isinstance(part, int) or part >= len(target):
+def _check_index(target: typing.Any, part: str | int, override: str) -> None:
+    if isinstance(target, list) and (not isinstance(part, int) or part >= len(target)):
         raise UserError(
             f"an override names item {part!r} of a list of {len(target)}",
             expected=f"an index below {len(target)}",
@@ -155,14 +166,12 @@ def _explain(
     # An unknown key is usually the cause of the other complaints, so it is told first.
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
     problem = problems[0]
-    path = _key_path(problem["loc"], where)
+    path = _key_path(problem, where)
     dotted = ".".join(str(part) for part in path)
     place = next((where[path[:n]] for n in range(len(path), 0, -1) if path[:n] in where), source)
     more = f" ({len(problems) - 1} more problems)" if len(problems) > 1 else ""
     if problem["type"] == "extra_forbidden":
-        options = _keys_at(model, problem["loc"][:-1])
-        near = difflib.get_close_matches(str(path[-1]), options, n=1)
-        fix = f"did you mean {near[0]!r}?" if near else f"known keys: {', '.join(options)}"
+        fix = did_you_mean(str(path[-1]), _keys_at([model], problem["loc"][:-1]))
         return UserError(f"unknown key {dotted!r}{more}", where=place, fix=fix)
     received = problem["input"]
     shown = "nothing" if problem["type"] == "missing" else f"{received!r} ({type(received).__name__})"
@@ -174,29 +183,32 @@ def _explain(
     )
 
 
-def _key_path(loc: Iterable[str | int], where: dict[_Path, str]) -> _Path:
-    """Drops from pydantic's location the tags of union members, which are no keys of the file."""
+def _key_path(problem: typing.Mapping[str, typing.Any], where: dict[_Path, str]) -> _Path:
+    """Drops from pydantic's location the members of unions, which are no keys of the file."""
     path: _Path = ()
-    parts = list(loc)
-    for index, part in enumerate(parts):
-        last = index == len(parts) - 1
-        deeper = any(known[: len(path) + 1] == (*path, part) for known in where)
-        if deeper or last:
+    for index, part in enumerate(problem["loc"], 1):
+        # the last one is always a key where a key is what is wrong, and need not be in the file
+        key = index == len(problem["loc"]) and problem["type"] in _KEY_PROBLEMS
+        if key or any(known[: len(path) + 1] == (*path, part) for known in where):
             path = (*path, part)
     return path
 
 
-def _keys_at(model: typing.Any, loc: Sequence[str | int]) -> list[str]:
+def _keys_at(annotations: Iterable[typing.Any], loc: Sequence[str | int]) -> list[str]:
     """Returns the keys known at a location of pydantic's, for close matches."""
+    members = [member for annotation in annotations for member in _members(annotation)]
+    models = [m for m in members if isinstance(m, type) and issubclass(m, pydantic.BaseModel)]
     if not loc:
-        fields = getattr(model, "model_fields", {})
-        return sorted(fields)
-    for candidate in _members(model):
-        if isinstance(candidate, type) and issubclass(candidate, pydantic.BaseModel):
-            field = candidate.model_fields.get(str(loc[0]))
-            if field is not None:
-                return _keys_at(_inner(field.annotation, loc[1:]), _after_tag(field.annotation, loc[1:]))
-    return []
+        return [key for model in models for key in _fields(model)]
+    if len(models) == 1 and loc[0] in _fields(models[0]):
+        return _keys_at([_fields(models[0])[loc[0]].annotation], loc[1:])
+    # no key: the tag of a union's member, a list's index, or a key of a dict
+    return _keys_at([m for m in models if loc[0] in _tags(m)] or models, loc[1:])
+
+
+def _fields(model: type[pydantic.BaseModel]) -> dict[typing.Any, pydantic.fields.FieldInfo]:
+    """Returns a model's fields by the names they have in a file."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _members(annotation: typing.Any) -> list[typing.Any]:
@@ -209,24 +221,9 @@ def _members(annotation: typing.Any) -> list[typing.Any]:
     return [annotation]
 
 
-def _inner(annotation: typing.Any, loc: Sequence[str | int]) -> typing.Any:
-    members = [m for m in _members(annotation) if isinstance(m, type) and issubclass(m, pydantic.BaseModel)]
-    tags = [part for part in loc if isinstance(part, str)]
-    for member in members:
-        if tags and tags[0] in _tags(member):
-            return member
-    return members[0] if members else None
-
-
-def _after_tag(annotation: typing.Any, loc: Sequence[str | int]) -> Sequence[str | int]:
-    rest = [part for part in loc if not isinstance(part, int)]
-    member = _inner(annotation, rest)
-    return rest[1:] if rest and member is not None and rest[0] in _tags(member) else rest
-
-
 def _tags(member: type[pydantic.BaseModel]) -> set[str]:
-    """Returns the literal values that pick this member out of a union."""
-    found: set[str] = set()
+    """Returns what pydantic may call this member of a union: its class, or values of its literals."""
+    found = {member.__name__}
     for field in member.model_fields.values():
         if typing.get_origin(field.annotation) is typing.Literal:
             found |= {str(value) for value in typing.get_args(field.annotation)}

@@ -7,7 +7,6 @@ the upper byte), 1-bit (to grey), alpha (blended onto white).
 
 import dataclasses
 import io
-import struct
 import warnings
 
 import numpy as np

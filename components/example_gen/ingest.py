@@ -8,11 +8,10 @@ import os
 import pathlib
 import typing
 
-import apache_beam as beam
 import pyarrow as pa
 import pyarrow.parquet
 from conveyor.components.artifacts import Examples
-from conveyor.components.beam import beam_pipeline
+from conveyor.components.beam import beam, beam_pipeline
 from conveyor.components.example_gen.images import RejectedError, measure
 from conveyor.components.example_gen.readers.reader import RawExample, Reader, open_source
 from conveyor.components.example_gen.records import serialize, write_record

@@ -1,7 +1,6 @@
 """What a run has produced, as far as it came; and the verdict on it."""
 
 import dataclasses
-import re
 import typing
 
 from conveyor.components.artifacts import (
@@ -15,7 +14,7 @@ from conveyor.components.artifacts import (
     Statistics,
     TransformGraph,
 )
-from conveyor.components.model_card.text import number, plural
+from conveyor.components.model_card.text import last_parts, number, plural
 
 # Stage -> its outputs that a card is made of, in the order in which stages run.
 _STAGES = {
@@ -124,6 +123,5 @@ def _pushed(results: Results) -> Statement:
     if results.pushed is None:
         return Statement("open", "Not pushed", "No server was given this model.")
     document = results.pushed.read()
-    parts = [part for part in re.split(r"[/\\]+", str(document["destination"])) if part]
-    text = f"Version {document['version']} in {'/'.join(parts[-2:])}."
+    text = f"Version {document['version']} in {last_parts(document['destination'])}."
     return Statement("good", "Pushed", text)

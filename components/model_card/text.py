@@ -8,7 +8,8 @@ import typing
 
 _NONE = "–"
 _MAX_JSON = 20_000  # characters of a JSON block
-_ABSOLUTE = re.compile(r"(?:/|~|[A-Za-z]:[\\/]|[a-z][a-z0-9+.-]*://)")
+# "/a/b", "~/a", "C:\\a", "gs://bucket/a", each maybe after the name of a reader, as in "folder:/a/b"
+_ABSOLUTE = re.compile(r"([a-z]\w+:(?!//))?((?:/|~/|[A-Za-z]:[\\/]|[a-z][a-z0-9+.-]*://).*)", re.DOTALL)
 
 
 def number(value: typing.Any) -> str:
@@ -72,10 +73,19 @@ def shorten_paths(value: typing.Any, workspace: pathlib.Path) -> typing.Any:
         return {key: shorten_paths(item, workspace) for key, item in value.items()}
     if isinstance(value, list | tuple):
         return [shorten_paths(item, workspace) for item in value]
-    if not isinstance(value, str) or not _ABSOLUTE.match(value):
+    found = _ABSOLUTE.fullmatch(value) if isinstance(value, str) else None
+    if not found:
         return value
-    root = str(workspace)
-    if len(root) > 1 and (value == root or value.startswith((root + "/", root + "\\"))):
-        return "{workspace}" + value[len(root) :].replace("\\", "/")
-    parts = [part for part in re.split(r"[/\\]+", value) if part]
-    return value if len(parts) <= 2 else "…/" + "/".join(parts[-2:])
+    reader, path = found[1] or "", found[2]
+    return reader + _shorten_path(path, str(workspace))
+
+
+def last_parts(path: str) -> str:
+    """Returns the last two parts of a path or URL."""
+    return "/".join([part for part in re.split(r"[/\\]+", path) if part][-2:])
+
+
+def _shorten_path(path: str, root: str) -> str:
+    if len(root) > 1 and (path == root or path.startswith((root + "/", root + "\\"))):
+        return "{workspace}" + path[len(root) :].replace("\\", "/")
+    return f"…/{last_parts(path)}"

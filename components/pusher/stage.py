@@ -8,7 +8,7 @@ from conveyor.pipeline.artifacts import Artifact
 from conveyor.pipeline.stage import Context, In, Out, stage
 
 
-def still_pushed(settings: PusherSettings, outputs: Mapping[str, Artifact]) -> bool:
+def still_pushed(_settings: PusherSettings, outputs: Mapping[str, Artifact]) -> bool:
     """Whether the version that was pushed is still where it was pushed to."""
     from conveyor.components.pusher.push import holds
 

@@ -9,11 +9,10 @@ import pathlib
 import typing
 from collections.abc import Iterable
 
-import apache_beam as beam
 import numpy as np
 import pyarrow.parquet
 from conveyor.components.artifacts import Examples
-from conveyor.components.beam import beam_pipeline
+from conveyor.components.beam import beam, beam_pipeline
 from conveyor.components.statistics_gen.settings import StatisticsGenSettings
 from conveyor.components.statistics_gen.sketch import Sketch
 

@@ -1,5 +1,6 @@
 """Statistics as tensorflow_metadata protos, which TFDV and Facets read."""
 
+import itertools
 import typing
 
 from tensorflow_metadata.proto.v0 import statistics_pb2
@@ -37,7 +38,7 @@ def _fill_numeric(stats: statistics_pb2.NumericStatistics, values: dict[str, typ
     edges = values["quantiles"]
     stats.median = edges[len(edges) // 2]
     histogram = stats.histograms.add(type="QUANTILES")
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         histogram.buckets.add(low_value=low, high_value=high, sample_count=count / (len(edges) - 1))
 
 

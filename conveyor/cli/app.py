@@ -1,6 +1,7 @@
 """From arguments to exit code: parses them, runs one command, tells what went wrong."""
 
 import argparse
+import contextlib
 import inspect
 import re
 import sys
@@ -96,7 +97,8 @@ def _execute(arguments: argparse.Namespace, output: Output) -> int:
     except Exception as error:  # the boundary: nothing above it could tell the user
         fields = _tell(error)
         if arguments.json:
-            output.json({"error": fields})
+            with contextlib.suppress(OSError):  # it may be stdout that cannot be written
+                output.json({"error": fields})
         return int(fields["exit_code"])
 
 

@@ -1,13 +1,11 @@
 """What the commands on past runs share: opening a workspace, finding runs, artifacts and settings."""
 
-import contextlib
 import importlib
 import os
 import pathlib
 import re
-import sqlite3
 import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import pydantic_core
 
@@ -26,8 +24,7 @@ Run = dict[str, typing.Any]
 Record = dict[str, typing.Any]
 
 
-@contextlib.contextmanager
-def open_store(workspace: str | os.PathLike[str]) -> Iterator[MetadataStore]:
+def open_store(workspace: str | os.PathLike[str]) -> MetadataStore:
     """Opens the metadata of a workspace, and makes none where there is none.
 
     Raises:
@@ -40,10 +37,7 @@ def open_store(workspace: str | os.PathLike[str]) -> Iterator[MetadataStore]:
             where=str(path.parent),
             fix="name one with --workspace, or make one: conveyor run CONFIG",
         )
-    try:
-        yield MetadataStore(path)
-    except sqlite3.Error as error:
-        raise UserError(f"the workspace's metadata cannot be read: {error}", where=str(path)) from None
+    return MetadataStore(path)
 
 
 def find_run(runs: Sequence[Run], name: str) -> Run:
@@ -135,11 +129,11 @@ def chosen_settings(stage: str, settings: dict[str, typing.Any]) -> dict[str, ty
     except (ImportError, AttributeError):
         return values
     defaults = {
-        field.alias or name: field.get_default(call_default_factory=True)
+        name: field.get_default(call_default_factory=True)
         for name, field in fields.items()
         if not field.is_required()
     }
-    usual = flatten(pydantic_core.to_jsonable_python(defaults, by_alias=True))
+    usual = flatten(pydantic_core.to_jsonable_python(defaults, by_alias=False))
     return {key: value for key, value in values.items() if key not in usual or usual[key] != value}
 
 

@@ -26,6 +26,7 @@ class Output:
     def __init__(self, stream: typing.TextIO):
         self._stream = stream
         self._console: typing.Any = None
+        self._gap = False  # whether a table or tree came last
 
     def json(self, document: typing.Any) -> None:
         """Prints a document as JSON.
@@ -41,15 +42,13 @@ class Output:
         Raises:
             ClosedStdout: Nobody reads any more.
         """
-        self._write(printable(item) if isinstance(item, str) else self._render(item))
+        text = printable(item) if isinstance(item, str) else self._render(item)
+        self._write("\n" + text if self._gap else text)
+        self._gap = not isinstance(item, str)
 
     def _render(self, item: typing.Any) -> str:
-        from rich.console import Console
-
         if self._console is None:
-            on_terminal = self._stream.isatty()
-            look = {} if on_terminal else {"width": _WIDE, "force_terminal": False, "color_system": None}
-            self._console = Console(file=self._stream, markup=False, highlight=False, emoji=False, **look)
+            self._console = _console(self._stream)
         with self._console.capture() as captured:
             self._console.print(item)
         return "\n".join(line.rstrip() for line in captured.get().split("\n")).rstrip("\n")
@@ -60,6 +59,15 @@ class Output:
             self._stream.flush()
         except BrokenPipeError:
             raise ClosedStdout from None
+
+
+def _console(stream: typing.TextIO) -> typing.Any:
+    from rich.console import Console
+
+    look: dict[str, typing.Any] = {"markup": False, "highlight": False, "emoji": False}
+    if not stream.isatty():
+        look |= {"width": _WIDE, "force_terminal": False, "color_system": None}
+    return Console(file=stream, **look)
 
 
 def say(text: str) -> None:

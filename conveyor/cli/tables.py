@@ -23,7 +23,7 @@ def table(
     import rich.box
     import rich.table
 
-    made = rich.table.Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
+    made = rich.table.Table(box=rich.box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
         made.add_column(column, justify="right" if column in right else "left", overflow="fold")
     for row in rows:
@@ -114,7 +114,7 @@ def yes_no(value: bool | None) -> str:
 
 def flatten(value: typing.Any, prefix: str = "") -> dict[str, typing.Any]:
     """Returns dotted key -> value of nested dicts; lists are values."""
-    if not isinstance(value, dict) or not value:
+    if not isinstance(value, dict) or (prefix and not value):
         return {prefix: value}
     inner = [flatten(item, f"{prefix}.{key}" if prefix else str(key)) for key, item in value.items()]
     return {key: item for some in inner for key, item in some.items()}

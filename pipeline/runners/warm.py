@@ -18,6 +18,7 @@ import select
 import signal
 import subprocess
 import sys
+import tempfile
 import traceback
 import typing
 from collections.abc import Callable
@@ -100,14 +101,32 @@ def main(modules: list[str]) -> None:
     """The template's end: imports, then runs a child for every line read."""
     replies = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # whatever a stage prints goes to stderr
-    for module in modules:
-        importlib.import_module(module)
+    with _quiet():
+        for module in modules:
+            importlib.import_module(module)
     pending = b""
     while block := os.read(0, 65536):
         pending += block
         while b"\n" in pending:
             line, _, pending = pending.partition(b"\n")
             print(_run_child(json.loads(line)), file=replies, flush=True)
+
+
+@contextlib.contextmanager
+def _quiet() -> typing.Iterator[None]:
+    """Keeps back what native libraries say of the machine when loaded, unless loading fails."""
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            said.seek(0)
+            os.write(stderr, said.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def _run_child(path: str) -> int:

@@ -5,12 +5,12 @@ import subprocess
 import sys
 import types
 
-import pytest
-
 import conveyor.components
-from conveyor.cli.app import main
-from conveyor.pipeline.artifacts import Artifact
+import pytest
+from conveyor.pipeline.artifacts import Artifact, seal
 from conveyor.pipeline.workspace import Workspace
+
+from conveyor.cli.app import main
 
 FAKES = pathlib.Path(__file__).with_name("fakes.py")
 
@@ -82,7 +82,8 @@ def execute(space, run, stage, settings, inputs, kind, content):
     (staged / "content.txt").write_text(content)
     number = space.store.start_execution(f"key-{stage}-{content}", stage, run, settings)
     artifact = kind(staged)
-    final = space.publish(artifact, {"stage": stage, "key": "key"})
+    seal(artifact, {"stage": stage, "key": "key"})
+    final = space.publish(artifact)
     path = final.relative_to(space.root).as_posix()
     outputs = {kind.type_name().lower(): (artifact.digest, kind.type_name(), path)}
     space.store.finish_execution(number, 1.5, inputs, outputs, [])

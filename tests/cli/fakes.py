@@ -3,6 +3,7 @@
 A config's name says how a run of it ends.
 """
 
+import logging
 import os
 import pathlib
 import sys
@@ -38,6 +39,8 @@ def run(config, overrides=(), *, workspace, until, start, report):
         raise OSError(28, "No space left on device", "/some/file")
     error = ERRORS.get(config)
     stages = STAGES + LOST if error else STAGES
+    logging.info("a step of a library")
+    logging.warning("a warning of a library")
     for stage in stages:
         report(stage.name, None)
         print("noise of a library")
@@ -110,6 +113,7 @@ def modules():
 
 if __name__ == "__main__":
     import conveyor.components
+
     from conveyor.__main__ import main
 
     sys.modules.update(modules())

@@ -112,6 +112,16 @@ def test_what_libraries_and_native_code_print_goes_to_stderr(start):
     assert "noise of native code" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("words", "steps"), [([], False), (["--verbosity=0"], True), (["--verbosity=-2"], False)]
+)
+def test_how_much_is_logged(start, words, steps):
+    done = start("run", "good", "--json", *words)
+    assert json.loads(done.stdout)["run"]
+    assert ("a step of a library" in done.stderr) == steps
+    assert ("a warning of a library" in done.stderr) == ("--verbosity=-2" not in words)
+
+
 def test_an_error_without_a_run_is_one_document(start):
     done = start("run", "unknown", "--json")
     assert json.loads(done.stdout) == {

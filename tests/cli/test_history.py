@@ -63,7 +63,7 @@ def test_a_broken_database_is_told(call, tmp_path):
     (tmp_path / "metadata.sqlite").write_text("this is no database, whatever its name says " * 50)
     code, _, err = call("runs", "--workspace", tmp_path)
     assert code == 2
-    assert "cannot be read" in err
+    assert "file is not a database" in err
 
 
 # === show ===
@@ -213,7 +213,7 @@ def test_only_settings_that_differ_are_told(monkeypatch):
 
     class Inner(Settings):
         rate: float = 0.1
-        names: list[str] = ["x"]
+        names: tuple[str, ...] = ("x",)
 
     class Outer(Settings):
         needed: str

@@ -99,7 +99,7 @@ def test_stage_outcome(stage, text):
 
 def test_flatten():
     assert flatten({"a": {"b": 1, "c": {}}, "d": [{"e": 2}]}) == {"a.b": 1, "a.c": {}, "d": [{"e": 2}]}
-    assert flatten({}) == {"": {}}
+    assert flatten({}) == {}
 
 
 def test_short():

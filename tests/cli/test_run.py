@@ -2,13 +2,13 @@ import io
 import json
 
 import pytest
+from conveyor.pipeline.runners.local import StageReport
 
 from conveyor.cli.progress import Progress
-from conveyor.pipeline.runners.local import StageReport
 
 
 def test_prints_stages_metrics_and_verdicts(fakes, call):
-    code, out, err = call("run", "digits_cnn")
+    code, out, _ = call("run", "digits_cnn")
     assert code == 0
     lines = [line.split() for line in out.splitlines()]
     assert ["example_gen", "cached"] in lines

@@ -60,6 +60,15 @@ def test_lineage_imports_nothing_heavy(history):
 
 
 @needs_stages
+def test_the_default_workspace_is_that_of_the_library():
+    from conveyor.components import experiment
+
+    from conveyor.cli.options import DEFAULT_WORKSPACE
+
+    assert DEFAULT_WORKSPACE == experiment.DEFAULT_WORKSPACE
+
+
+@needs_stages
 @pytest.mark.parametrize("words", [["configs"], ["schema"]])
 def test_configs_and_schema_import_nothing_heavy(words):
     assert not loaded(*words) & HEAVY

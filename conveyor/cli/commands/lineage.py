@@ -35,8 +35,8 @@ def run(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     from conveyor.cli.history import find_artifact, locate_artifact, open_store
 
     prefix, workspace = locate_artifact(arguments.artifact, arguments.workspace)
-    with open_store(workspace) as store:
-        return store.lineage([find_artifact(store, prefix)["digest"]])
+    store = open_store(workspace)
+    return store.lineage([find_artifact(store, prefix)["digest"]])
 
 
 def show(records: list[dict[str, Any]]) -> Iterator[Any]:

@@ -22,8 +22,7 @@ def run(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     """
     from conveyor.cli.history import open_store
 
-    with open_store(arguments.workspace) as store:
-        return store.runs()
+    return open_store(arguments.workspace).runs()
 
 
 def show(runs: list[dict[str, Any]]) -> Iterator[Any]:

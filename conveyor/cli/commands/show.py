@@ -29,12 +29,12 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     """
     from conveyor.cli.history import find_run, open_store, run_settings
 
-    with open_store(arguments.workspace) as store:
-        known = store.runs()
-        chosen = [find_run(known, name) for name in arguments.runs]
-        if len(chosen) == 1:
-            return _summary(chosen[0])
-        settings = [run_settings(store, run) for run in chosen]
+    store = open_store(arguments.workspace)
+    known = store.runs()
+    chosen = [find_run(known, name) for name in arguments.runs]
+    if len(chosen) == 1:
+        return _summary(chosen[0])
+    settings = [run_settings(store, run) for run in chosen]
     return {"runs": [_summary(run) for run in chosen], "settings": _differences(settings)}
 
 
