@@ -1,4 +1,4 @@
-"""The peer of pipeline_vs_keras.py: load, fit, evaluate, save, in plain Keras."""
+"""The peer of bench_pipeline.py: load, fit, evaluate, save, in plain Keras."""
 
 import sys
 

@@ -2,6 +2,7 @@
 
 import typing
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from conveyor.components.artifacts import Examples
@@ -19,11 +20,13 @@ def read_split(examples: Examples, split: str) -> tf.data.Dataset:
         Dicts with `image` (encoded bytes), `label` (int64) and `id` (string).
 
     Raises:
-        UserError: There is no such split.
+        UserError: There is no such split, or it is empty.
     """
     splits = examples.properties["splits"]
     if split not in splits:
         raise UserError(f"the data has no split {split!r}", fix=did_you_mean(split, splits))
+    if not splits[split]:
+        raise UserError(f"split {split!r} of the data is empty")
     builder = tfds.builder_from_directory(str(examples.dataset_dir))
     dataset = builder.as_dataset(
         split=split,
@@ -46,18 +49,23 @@ def replay(
         batch_size: Examples a request; part of what makes answers bit-identical.
 
     Yields:
-        ({`image`, `id`, `truth`}, outputs), as NumPy arrays; strings as unicode.
+        ({`image`, `id`, `truth`}, outputs), as NumPy arrays; strings but `image` as unicode.
     """
     wanted = dataset.map(
         lambda example: {"image": example["image"], "id": example["id"], "truth": truth(example)}
     )
     for batch in wanted.batch(batch_size).prefetch(2):
         outputs = served(images=batch["image"])
+        arrays = {name: tensor.numpy() for name, tensor in batch.items()}
         yield (
-            {name: tensor.numpy() for name, tensor in batch.items()},
-            {name: _plain(tensor.numpy()) for name, tensor in outputs.items()},
+            {**arrays, "id": as_unicode(arrays["id"])},
+            {name: as_unicode(tensor.numpy()) for name, tensor in outputs.items()},
         )
 
 
-def _plain(array: typing.Any) -> typing.Any:
-    return array.astype("S").astype("U") if array.dtype == object else array
+def as_unicode(array: np.ndarray) -> np.ndarray:
+    """Returns an array of UTF-8 bytes objects as one of strings; any other array as it is."""
+    if array.dtype != object:
+        return array
+    texts = [text.decode("utf-8", errors="backslashreplace") for text in array.ravel()]
+    return np.array(texts, dtype=str).reshape(array.shape)

@@ -10,9 +10,11 @@ from collections.abc import Iterable, Sequence
 
 import pydantic
 import yaml
+
 from conveyor.pipeline.errors import UserError, did_you_mean
 
 _MAX_BYTES = 1 << 20  # no config is larger; a larger file is the wrong file
+_MAX_DEPTH = 50
 _Path = tuple[str | int, ...]
 _KEY_PROBLEMS = ("missing", "extra_forbidden", "invalid_key")
 _INDEX = re.compile("[0-9]{1,9}")
@@ -69,7 +71,9 @@ def parse_config(text: str, source: str, model: type[_Settings], overrides: Sequ
     for override in overrides:
         key, inner = _apply_override(values, override)
         where = {known: place for known, place in where.items() if known[: len(key)] != key}
-        where |= dict.fromkeys((key, *inner), f"-o {override}")
+        places = dict.fromkeys((key, *inner), f"-o {override}")
+        above = dict.fromkeys((key[:n] for n in range(1, len(key))), f"-o {override}")
+        where = {**above, **where, **places}
     try:
         return model.model_validate(values)
     except pydantic.ValidationError as error:
@@ -80,25 +84,28 @@ def _parse_yaml(text: str, source: str) -> tuple[typing.Any, dict[_Path, int]]:
     """Returns the value, and the line of every key."""
     lines: dict[_Path, int] = {}
     try:
-        _refuse_marks(text, source)
+        _refuse_tricks(text, source)
         root = yaml.compose(text, yaml.SafeLoader)
         if root is not None:
             _collect_lines(root, (), lines, source)
         return yaml.safe_load(text), lines
-    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error) or "too deeply nested"
+        problem = getattr(error, "problem", None) or str(error)
         raise UserError(f"the config is not valid YAML: {problem}", where=source + line) from None
 
 
-def _refuse_marks(text: str, source: str) -> None:
-    """Refuses what would let a small text grow large or make more than plain values."""
+def _refuse_tricks(text: str, source: str) -> None:
+    """Refuses what would let a small text grow large, take long, or make more than plain values."""
+    depth = 0
     for event in yaml.parse(text, yaml.SafeLoader):
-        kind = "alias" if isinstance(event, yaml.AliasEvent) else "tag" if getattr(event, "tag", None) else ""
-        if kind:
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        alias, tag = isinstance(event, yaml.AliasEvent), getattr(event, "tag", None)
+        if alias or tag or depth > _MAX_DEPTH:
+            what = "alias" if alias else "tag" if tag else f"nesting deeper than {_MAX_DEPTH}"
             line = event.start_mark.line + 1
-            raise UserError(f"YAML: no {kind} is allowed in a config", where=f"{source}, line {line}")
+            raise UserError(f"YAML: no {what} is allowed in a config", where=f"{source}, line {line}")
 
 
 def _collect_lines(node: yaml.Node, path: _Path, lines: dict[_Path, int], source: str) -> None:

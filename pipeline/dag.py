@@ -152,7 +152,7 @@ def _sort(
     try:
         graphlib.TopologicalSorter(graph).prepare()
     except graphlib.CycleError as error:
-        path = " -> ".join(reversed(error.args[1]))
+        path = " -> ".join(error.args[1])  # each reads from the one before
         raise UserError(f"the stages form a cycle: {path}") from None
     order: list[str] = []
     while len(order) < len(graph):

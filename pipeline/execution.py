@@ -1,10 +1,8 @@
 """One execution of one stage, described in JSON: the same in process, forked or on a cluster."""
 
-import contextlib
 import importlib
 import json
 import pathlib
-import sys
 import traceback
 import typing
 
@@ -47,8 +45,7 @@ def execute(spec: Spec) -> dict[str, typing.Any]:
         `ConveyorError`, and `traceback`, which is empty unless the failure is a bug.
     """
     try:
-        with contextlib.redirect_stdout(sys.stderr):  # stdout is for the command's JSON
-            return _execute(spec)
+        return _execute(spec)
     except (Exception, SystemExit) as error:  # the boundary: whatever a stage raises is told to its caller
         told, trace = explain(error, spec["stage"])
         return {"error": told.to_dict(), "traceback": trace}

@@ -44,11 +44,19 @@ def source_files(module: str) -> frozenset[pathlib.Path]:
         files.add(file)
         wanted += _imports(file)
         # conveyor.components.X.Y belongs to stage X; conveyor.components.X is shared by all stages
-        if name.count(".") >= 3 or (file.name == "__init__.py" and name.count(".") >= 2):
-            inside = [path for path in file.parent.iterdir() if path.is_file() and path.suffix != ".pyc"]
+        depth = name.count(".") - (file.name != "__init__.py")
+        if depth >= 2:
+            folder = file.parents[depth - 2]
+            inside = [path for path in folder.rglob("*") if _counts(path)]
             files.update(inside)
             wanted += [found for path in inside if path.suffix == ".py" for found in _imports(path)]
     return frozenset(files)
+
+
+def _counts(path: pathlib.Path) -> bool:
+    """Whether a file is no cache of Python's and no editor's or system's hidden one."""
+    hidden = path.name.startswith(".") or path.suffix == ".pyc" or "__pycache__" in path.parts
+    return path.is_file() and not hidden
 
 
 def _locate(module: str) -> pathlib.Path | None:

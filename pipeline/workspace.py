@@ -53,7 +53,7 @@ class Workspace:
     def new_run(self, config: str) -> str:
         """Records a new run and makes its directory; returns its name."""
         stamp = time.strftime("%Y%m%d-%H%M%S")
-        name = f"{stamp}-{config}-{secrets.token_hex(2)}"
+        name = f"{stamp}-{config}-{secrets.token_hex(4)}"
         (self.root / "runs" / name).mkdir()
         self.store.start_run(name, config)
         return name

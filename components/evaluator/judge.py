@@ -41,7 +41,7 @@ def judge(
     served = loaded.signatures["serving_default"]
     for batch, outputs in replay(served, dataset, task.truth, how.batch_size):
         worst.add(batch, outputs, task)
-        parts.append({"ids": batch["id"].astype("S").astype("U"), "targets": batch["truth"], **outputs})
+        parts.append({"ids": batch["id"], "targets": batch["truth"], **outputs})
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     np.savez_compressed(evaluation.predictions_file, **columns)
     truth = columns["targets"]
@@ -74,7 +74,7 @@ class _Worst:
             if len(self.rows) == self.size and entry < self.rows[0][:2]:
                 continue
             output = {name: array[index] for name, array in outputs.items()}
-            text = f"{batch['id'][index].decode()}: {task.caption(batch['truth'][index], output)}"
+            text = f"{batch['id'][index]}: {task.caption(batch['truth'][index], output)}"
             row = (*entry, batch["image"][index], text)
             (heapq.heappush if len(self.rows) < self.size else heapq.heappushpop)(self.rows, row)
 

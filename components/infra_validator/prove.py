@@ -35,7 +35,7 @@ def prove(
     parts = []
     dataset = read_split(examples, judged["split"])
     for batch, outputs in replay(served, dataset, task.truth, judged["batch_size"]):
-        parts.append({"ids": batch["id"].astype("S").astype("U"), "targets": batch["truth"], **outputs})
+        parts.append({"ids": batch["id"], "targets": batch["truth"], **outputs})
     now = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     with np.load(evaluation.predictions_file, allow_pickle=False) as recorded:
         before = {name: recorded[name] for name in recorded.files}

@@ -5,6 +5,7 @@ A plot is a dict with `kind`, `title`, `caption` and what its kind needs:
 - lines: `x`, `y` (axis labels), `series` ({name, x, y}), `domain` ([[x0, x1], [y0, y1]], optional)
 - matrix: `rows`, `columns` (axis labels), `labels`, `values` (counts)
 - bars: `x`, `y` (axis labels), `items` ({name, value, low, high})
+- counts: `x`, `y` (axis labels), `groups` (name -> item name -> count)
 - gallery: `items` ({file, caption}), files relative to the artifact
 
 What is of another kind, or lacks something, is shown as JSON rather than dropped.
@@ -15,11 +16,19 @@ import json
 import pathlib
 import typing
 
-from conveyor.components.model_card import charts
+from conveyor.components.model_card.bars import bars, counts
+from conveyor.components.model_card.chart import Chart, Plot
+from conveyor.components.model_card.lines import lines
+from conveyor.components.model_card.matrix import matrix
 from conveyor.components.model_card.pictures import Album
 from conveyor.components.model_card.text import plural, pretty
 
-Plot = dict[str, typing.Any]
+_CHARTS: dict[str, typing.Callable[[Plot], Chart]] = {
+    "lines": lines,
+    "matrix": matrix,
+    "bars": bars,
+    "counts": counts,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,7 +64,7 @@ def draw(plot: Plot, folder: pathlib.Path, album: Album) -> Figure:
     try:
         if kind == "gallery":
             return _gallery(plot, folder, album)
-        if kind in charts.KINDS:
+        if kind in _CHARTS:
             return chart(plot)
         why = f"This page has no drawing for a plot of the kind {kind!r}; here is its content."
     except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
@@ -65,8 +74,8 @@ def draw(plot: Plot, folder: pathlib.Path, album: Album) -> Figure:
 
 
 def chart(plot: Plot) -> Figure:
-    """Draws a plot of one of the kinds in `charts.KINDS`."""
-    drawing = charts.KINDS[plot["kind"]](plot)
+    """Draws a plot of one of the kinds that are charts."""
+    drawing = _CHARTS[plot["kind"]](plot)
     # "<" is escaped so that no text in the data can end the script element that holds the spec
     spec = json.dumps(drawing.spec, ensure_ascii=True, separators=(",", ":")).replace("<", "\\u003c")
     caption = " ".join(filter(None, [str(plot.get("caption") or ""), drawing.note]))

@@ -9,7 +9,7 @@ import PIL.Image
 
 _MAX_SIDE = 256  # pixels
 _SMALL = 64  # pixels; up to this side a picture is kept lossless and is enlarged with its pixels visible
-_SHOWN_SIDE = 96  # pixels, of an enlarged picture
+_SHOWN_SIDE = 128  # pixels, of an enlarged picture
 _MAX_BYTES = 600_000  # of all pictures of a page
 
 

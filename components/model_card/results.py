@@ -115,7 +115,8 @@ def _proved(results: Results) -> Statement:
     if document["blessed"]:
         text = f"{tried} and gave the evaluated answers (largest difference {largest})."
         return Statement("good", "Proved on served bytes", text)
-    text = f"{tried}, and its answers are not the evaluated ones (largest difference {largest})."
+    why = document.get("reason") or f"largest difference {largest}"
+    text = f"{tried}, and its answers are not the evaluated ones: {why}."
     return Statement("bad", "Not proved on served bytes", text)
 
 
@@ -123,5 +124,7 @@ def _pushed(results: Results) -> Statement:
     if results.pushed is None:
         return Statement("open", "Not pushed", "No server was given this model.")
     document = results.pushed.read()
-    text = f"Version {document['version']} in {last_parts(document['destination'])}."
+    version = str(document["version"])
+    base = document["destination"].rstrip("/").removesuffix(f"/{version}")
+    text = f"Version {version} in {last_parts(base)}."
     return Statement("good", "Pushed", text)

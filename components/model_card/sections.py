@@ -5,6 +5,7 @@ import json
 import math
 import pathlib
 import typing
+from collections.abc import Iterable
 
 from conveyor.components.model_card.figures import Figure, chart, draw
 from conveyor.components.model_card.pictures import Album
@@ -18,10 +19,10 @@ Section = dict[str, typing.Any]
 
 
 def metrics_section(results: Results) -> Section | None:
-    """Returns the metrics in groups: those of the whole first, then one group for `name/<class>`.
+    """Returns the metrics in groups: those of the whole first, then those of each `name/<class>`.
 
-    Each metric is {`name`, `value`, `low`, `high`, `share`}, the last telling whether all of it
-    lies in [0, 1], so that it can be drawn on one scale with others.
+    A group is {`name`, `scale`, `rows`}, a row {`name`, `value`, `low`, `high`, `bar`}: a bar lies on
+    the group's scale, in shares of its length, and is None for a metric that is no share.
     """
     if results.evaluation is None:
         return None
@@ -30,14 +31,42 @@ def metrics_section(results: Results) -> Section | None:
     groups: dict[str, list[Section]] = {"": []}
     for name, found in sorted(document["metrics"].items(), key=lambda item: (item[0] not in judged, item[0])):
         head, slash, tail = name.partition("/")
-        row = {"name": tail if slash else name, **found, "share": _is_share(found)}
-        groups.setdefault(head if slash else "", []).append(row)
-    return {"split": document["split"], "examples": document["examples"], "groups": groups}
+        groups.setdefault(head if slash else "", []).append({"name": tail if slash else name, **found})
+    return {
+        "split": document["split"],
+        "examples": document["examples"],
+        "groups": [{"name": name, **_with_bars(rows)} for name, rows in groups.items() if rows],
+    }
 
 
-def _is_share(metric: dict[str, float | None]) -> bool:
-    values = [metric.get(name) for name in ("value", "low", "high")]
-    return values[0] is not None and all(value is None or 0 <= value <= 1 for value in values)
+def _with_bars(rows: list[Section]) -> Section:
+    """Adds bars, on a scale that suits the first share and what lies within half of the range of it.
+
+    One scale for all would be the whole of [0, 1] as soon as an error near 0 is among the metrics,
+    and no interval could be seen on it.
+    """
+    shares = {row["name"]: values for row in rows if (values := _values(row)) and _are_shares(values)}
+    first = next(iter(shares.values()), [0.0])[0]
+    near = {name: values for name, values in shares.items() if abs(values[0] - first) <= 0.5}
+    flat = [value for values in near.values() for value in values] or [0.0, 1.0]
+    low, high = math.floor(min(flat) * 10) / 10, math.ceil(max(flat) * 10) / 10
+    length = (high - low) or 1.0
+
+    def bar(name: str) -> Section | None:
+        ends = [(value - low) / length for value in near.get(name, [])]
+        return {"point": ends[0], "left": min(ends), "right": max(ends)} if ends else None
+
+    return {"scale": [low, high], "rows": [{**row, "bar": bar(row["name"])} for row in rows]}
+
+
+def _values(metric: Section) -> list[float]:
+    """Returns value, low and high; the value alone where there is no interval."""
+    names = ("value",) if metric.get("low") is None else ("value", "low", "high")
+    return [metric[name] for name in names if metric.get(name) is not None]
+
+
+def _are_shares(values: list[float]) -> bool:
+    return all(0 <= value <= 1 for value in values)
 
 
 def data_section(results: Results) -> Section:
@@ -75,8 +104,8 @@ def _class_counts(splits: list[Section], classes: list[str]) -> list[Figure]:
     if not groups:
         return []
     caption = "Examples of each class in each split. Every split has a scale of its own: compare shapes."
-    plot = {"kind": "counts", "title": "Classes", "caption": caption, "y": "class", "groups": groups}
-    return [chart(plot)]
+    axes = {"x": "examples", "y": "class"}
+    return [chart({"kind": "counts", "title": "Classes", "caption": caption, **axes, "groups": groups})]
 
 
 def model_section(results: Results) -> Section | None:
@@ -89,10 +118,17 @@ def model_section(results: Results) -> Section | None:
     properties = results.model.properties
     return {
         **properties,
-        "layers": [[layer.get(column, "") for column in columns] for layer in layers],
-        "columns": [column.replace("_", " ") for column in columns],
+        "layers": [[layer.get(column) for column in columns] for layer in layers],
+        "columns": [
+            {"name": column.replace("_", " "), "numeric": _is_numeric(layer.get(column) for layer in layers)}
+            for column in columns
+        ],
         "figures": _curves(history, properties.get("best_epoch")),
     }
+
+
+def _is_numeric(values: Iterable[typing.Any]) -> bool:
+    return all(value is None or isinstance(value, int | float) for value in values)
 
 
 def _read(file: pathlib.Path, default: typing.Any) -> typing.Any:
@@ -106,6 +142,8 @@ def _curves(history: dict[str, list[float]], best: int | None) -> list[Figure]:
         base = name.removeprefix("val_") if name.removeprefix("val_") in history else name
         pairs.setdefault(base, {})["training" if base == name else "validation"] = values
     caption = "By epoch."
+    if any(len(series) > 1 for series in pairs.values()):
+        caption += " Where validation turns away from training, the model learns its examples by heart."
     if best is not None:
         caption += f" The weights kept are those of epoch {best} (dashed)."
     return [

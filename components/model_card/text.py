@@ -28,13 +28,13 @@ def number(value: typing.Any) -> str:
 
 
 def cell(value: typing.Any) -> str:
-    """Returns any JSON value for a table; a list of numbers, such as a shape, as "28 × 28 × 1"."""
+    """Returns any JSON value for a table; a shape as "any × 28 × 28 × 1"."""
     if isinstance(value, str):
         return value
     if value is None or isinstance(value, int | float):
         return number(value)
     if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
-        return " × ".join(cell(item) for item in value) or _NONE
+        return " × ".join("any" if item is None else cell(item) for item in value) or _NONE
     return json.dumps(value, ensure_ascii=False)
 
 

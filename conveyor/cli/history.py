@@ -7,6 +7,7 @@ import re
 import typing
 from collections.abc import Sequence
 
+import pydantic
 import pydantic_core
 
 from conveyor.cli.tables import flatten
@@ -122,19 +123,27 @@ def chosen_settings(stage: str, settings: dict[str, typing.Any]) -> dict[str, ty
 
     Of a stage that is not one of ours, all are returned.
     """
-    values = flatten(settings)
     try:
         module = importlib.import_module(f"conveyor.components.{stage}.stage")
-        fields = getattr(module, stage).settings_type.model_fields
-    except (ImportError, AttributeError):
-        return values
-    defaults = {
-        name: field.get_default(call_default_factory=True)
-        for name, field in fields.items()
-        if not field.is_required()
-    }
-    usual = flatten(pydantic_core.to_jsonable_python(defaults, by_alias=False))
-    return {key: value for key, value in values.items() if key not in usual or usual[key] != value}
+        chosen = _chosen(getattr(module, stage).settings_type.model_validate(settings))
+    except (ImportError, AttributeError, pydantic.ValidationError):  # not ours, or not of this version
+        return flatten(settings)
+    return {key: value for key, value in flatten(chosen).items() if value != {}}
+
+
+def _chosen(settings: pydantic.BaseModel) -> dict[str, typing.Any]:
+    """Returns the fields that differ from their defaults, with the tags that say which kind each is."""
+    found = {}
+    for name, field in type(settings).model_fields.items():
+        value = getattr(settings, name)
+        tag = (
+            typing.get_origin(field.annotation) is typing.Literal
+            and len(typing.get_args(field.annotation)) == 1
+        )
+        if tag or field.is_required() or value != field.get_default(call_default_factory=True):
+            inner = isinstance(value, pydantic.BaseModel)
+            found[name] = _chosen(value) if inner else pydantic_core.to_jsonable_python(value)
+    return found
 
 
 def _nearest(name: str, options: Sequence[str]) -> str:

@@ -29,9 +29,3 @@ def add_config(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="overrides a key of the config, such as trainer.epochs=3; may be repeated",
     )
-
-
-def quiet_tensorflow() -> None:
-    """Keeps TensorFlow's start-up notes off stderr; to be called before it is imported."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")

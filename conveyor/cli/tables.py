@@ -11,7 +11,10 @@ _MOST_DETAILS = 20  # metrics of single classes that a table shows
 
 
 def table(
-    columns: Sequence[str], rows: Iterable[Sequence[typing.Any]], right: Sequence[str] = ()
+    columns: Sequence[str],
+    rows: Iterable[Sequence[typing.Any]],
+    right: Sequence[str] = (),
+    whole: Sequence[str] = (),
 ) -> typing.Any:
     """Returns a rich table.
 
@@ -19,13 +22,15 @@ def table(
         columns: Headlines.
         rows: A value for each column.
         right: The columns that are aligned to the right.
+        whole: The columns whose values are kept on one line, however narrow a terminal is.
     """
     import rich.box
     import rich.table
 
     made = rich.table.Table(box=rich.box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        justify: typing.Literal["left", "right"] = "right" if column in right else "left"
+        made.add_column(column, justify=justify, overflow="fold", no_wrap=column in whole)
     for row in rows:
         made.add_row(*(printable(str(value)) for value in row))
     return made

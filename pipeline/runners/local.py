@@ -280,9 +280,10 @@ class _Belt:
         scratch: pathlib.Path,
     ) -> dict[str, typing.Any]:
         scratch.mkdir(exist_ok=True)
+        folder.mkdir()
         staged = {name: folder / name for name in node.stage.outputs}
         for path in staged.values():
-            path.mkdir(parents=True)
+            path.mkdir()
         lineage = self.workspace.store.lineage([a.digest for a in inputs.values() if a])
         spec = make_spec(
             node.stage,

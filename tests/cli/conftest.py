@@ -97,13 +97,13 @@ def record_run(space, epochs, accuracy, cached):
         examples = space.store.find_artifacts("")[0]
         examples = Examples.load(space.root / examples["path"])
     else:
-        examples = execute(space, run, "loader", {"source": "digits"}, {}, Examples, "images")
+        examples = execute(space, run, "example_gen", {"source": "digits"}, {}, Examples, "images")
     fit = {"fit": {"epochs": epochs, "note": "[red]x[/red]"}, "seed": 0}
-    model = execute(space, run, "fitter", fit, {"examples": examples.digest}, Model, f"weights {epochs}")
+    model = execute(space, run, "trainer", fit, {"examples": examples.digest}, Model, f"weights {epochs}")
     made = {"examples": examples.digest, "model": model.digest}
-    card = execute(space, run, "reporter", {}, made, ModelCard, f"card {epochs}")
+    card = execute(space, run, "model_card", {}, made, ModelCard, f"card {epochs}")
     interval = {"value": accuracy, "low": accuracy - 0.01, "high": accuracy + 0.01}
-    stages = [("loader", cached), ("fitter", False), ("reporter", False)]
+    stages = [("example_gen", cached), ("trainer", False), ("model_card", False)]
     summary = {
         "run": run,
         "config": "digits_cnn",

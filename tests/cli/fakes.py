@@ -71,6 +71,9 @@ def predict_files(model_dir, images, batch_size):
     for image in images:
         if image == "broken.png":
             raise UserError("the image cannot be decoded", where=image)
+        if image == "absent.png":
+            yield {"image": image, "error": "cannot be read [x]"}
+            continue
         yield {"image": image, "model": model_dir, "batch_size": batch_size, "scores": [0.25, float("nan")]}
 
 

@@ -93,13 +93,13 @@ def test_compare(ask, ask_json, history):
     code, document = ask_json("show", history.older.name, "latest")
     assert code == 0
     assert [run["run"] for run in document["runs"]] == [history.older.name, history.newer.name]
-    assert document["settings"] == {"fitter.fit.epochs": [3, 5]}
+    assert document["settings"] == {"trainer.fit.epochs": [3, 5]}
     code, out, _ = ask("show", history.older.name, "latest")
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert "accuracy 0.9500 [0.9400, 0.9600] 0.8500 [0.8400, 0.8600]" in lines
-    assert "loader 1.5 s cached" in lines
+    assert "example_gen 1.5 s cached" in lines
     assert "blessed yes no" in lines
-    assert "fitter.fit.epochs 3 5" in lines
+    assert "trainer.fit.epochs 3 5" in lines
 
 
 def test_compare_with_a_run_of_which_little_is_known(ask, ask_json):
@@ -131,7 +131,7 @@ def test_show_of_no_one_run(ask, name, message):
 def test_lineage_records(ask_json, history):
     code, records = ask_json("lineage", history.newer.card.digest[:6])
     assert code == 0
-    assert [record["stage"] for record in records] == ["reporter", "fitter", "loader"]
+    assert [record["stage"] for record in records] == ["model_card", "trainer", "example_gen"]
     assert records[0]["outputs"] == {"modelcard": history.newer.card.digest}
     assert records[1]["settings"]["fit"]["epochs"] == 5
     assert records[1]["inputs"] == {"examples": history.newer.examples.digest}
@@ -144,10 +144,10 @@ def test_lineage_tree(ask, history):
         getattr(history.newer, name).digest[:8] for name in ("card", "model", "examples")
     )
     lines = [line.strip("│├└─ ") for line in out.splitlines()]
-    assert lines[0] == f"reporter -> modelcard {card}"
-    assert f"loader -> examples {examples}" in lines
-    assert f"fitter -> model {model}" in lines
-    assert f"examples {examples} of loader, told elsewhere in this tree" in lines
+    assert lines[0] == f"model_card -> modelcard {card}"
+    assert f"example_gen -> examples {examples}" in lines
+    assert f"trainer -> model {model}" in lines
+    assert f"examples {examples} of example_gen, told elsewhere in this tree" in lines
     assert "fit.epochs: 5" in lines
     assert "fit.note: [red]x[/red]" in lines
     assert f"1.5 s, {out.split('1.5 s, ')[1][:16]}, run {history.newer.name}" in lines
@@ -158,7 +158,7 @@ def test_lineage_of_a_path_knows_its_workspace(call_json, history, inside, monke
     monkeypatch.chdir(tmp_path)
     code, records = call_json("lineage", history.older.model.path / inside)
     assert code == 0
-    assert [record["stage"] for record in records] == ["fitter", "loader"]
+    assert [record["stage"] for record in records] == ["trainer", "example_gen"]
 
 
 @pytest.mark.parametrize(
@@ -208,22 +208,29 @@ def test_settings_of_an_unknown_stage_are_all_told():
 def test_only_settings_that_differ_are_told(monkeypatch):
     import sys
     import types
+    import typing
 
     from conveyor.pipeline.config import Settings
 
     class Inner(Settings):
+        kind: typing.Literal["inner"] = "inner"
+        padding: typing.Literal["same", "valid"] = "same"
         rate: float = 0.1
         names: tuple[str, ...] = ("x",)
 
     class Outer(Settings):
         needed: str
         inner: Inner = Inner()
+        required: Inner
+        usual: Inner = Inner()
         seed: int = 0
 
-    module = types.SimpleNamespace(fitter=types.SimpleNamespace(settings_type=Outer))
-    monkeypatch.setitem(
-        sys.modules, "conveyor.components.fitter", types.ModuleType("conveyor.components.fitter")
-    )
-    monkeypatch.setitem(sys.modules, "conveyor.components.fitter.stage", module)
-    settings = Outer(needed="a", inner={"rate": 0.2}).model_dump(mode="json")
-    assert chosen_settings("fitter", settings) == {"needed": "a", "inner.rate": 0.2}
+    module = types.SimpleNamespace(trainer=types.SimpleNamespace(settings_type=Outer))
+    monkeypatch.setitem(sys.modules, "conveyor.components.trainer.stage", module)
+    settings = Outer(needed="a", inner={"rate": 0.2}, required={}).model_dump(mode="json")
+    assert chosen_settings("trainer", settings) == {
+        "needed": "a",
+        "inner.kind": "inner",
+        "inner.rate": 0.2,
+        "required.kind": "inner",
+    }

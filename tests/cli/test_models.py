@@ -19,6 +19,15 @@ def test_predict_prints_a_list(fakes, call_json):
     assert [row["image"] for row in rows] == ["a.png", "b.png"]
 
 
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_predict_of_an_image_that_cannot_be_read_goes_on(fakes, call, words):
+    code, out, err = call("predict", "m", "absent.png", "b.png", *words)
+    assert code == 2
+    assert "cannot be read [x]" in out
+    assert '"b.png"' in out
+    assert "no prediction for 1 of the images" in err
+
+
 def test_predict_keeps_what_it_printed_before_an_error(fakes, call):
     code, out, err = call("predict", "m", "a.png", "broken.png")
     assert code == 2

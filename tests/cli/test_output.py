@@ -59,6 +59,26 @@ def test_a_table_is_not_cut_without_a_terminal(monkeypatch):
     assert not any(line != line.rstrip() for line in stream.getvalue().splitlines())
 
 
+class _Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_table_fits_a_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    stream = _Terminal()
+    output = Output(stream)
+    output.show(table(["name", "value"], [["n" * 20, "x " * 50]], whole=["name"]))
+    output.show("after")
+    lines = stream.getvalue().splitlines()
+    assert "\x1b[1m" in lines[0]
+    assert all(len(line) <= 40 for line in lines[1:])
+    assert lines[2].startswith("n" * 20)
+    assert lines[-2:] == ["", "after"]
+
+
 @pytest.mark.parametrize(
     ("metric", "text"),
     [

@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from conveyor.cli.options import add_config, add_workspace, quiet_tensorflow
+from conveyor.cli.options import add_config, add_workspace
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,6 +27,8 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     Raises:
         UserError: Model, config or split is wrong.
     """
+    from conveyor.cli.quiet import quiet_tensorflow
+
     quiet_tensorflow()
     from conveyor.components.evaluator.command import evaluate_model
 

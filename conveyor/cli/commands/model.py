@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any
 
-from conveyor.cli.options import add_config, add_workspace, quiet_tensorflow
+from conveyor.cli.options import add_config, add_workspace
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +19,8 @@ def run(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     Raises:
         UserError: The config is wrong.
     """
+    from conveyor.cli.quiet import quiet_tensorflow
+
     quiet_tensorflow()
     from conveyor.components.trainer.describe import describe_model
 

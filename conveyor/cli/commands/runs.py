@@ -31,7 +31,7 @@ def show(runs: list[dict[str, Any]]) -> Iterator[Any]:
         yield "no runs yet"
         return
     columns = ["run", "config", "when", "stages", "blessed", "metrics"]
-    yield table(columns, [_row(run) for run in runs])
+    yield table(columns, [_row(run) for run in runs], whole=columns[:3])
 
 
 def _row(run: dict[str, Any]) -> list[str]:

@@ -6,7 +6,6 @@ import pathlib
 
 import PIL.Image
 import pytest
-
 from conveyor.components import artifacts as kinds
 from conveyor.components.model_card.settings import ModelCardSettings
 from conveyor.components.model_card.stage import model_card
@@ -106,7 +105,7 @@ class Run:
         return {
             "examples": count,
             "classes": {name: share + 7 * i % 11 for i, name in enumerate(self.classes)},
-            **{name: size for name in ("width", "height", "bytes", "brightness")},
+            **dict.fromkeys(("width", "height", "bytes", "brightness"), size),
             "formats": {"png": count},
             "channel_mean": [77.8],
             "channel_std": [95.9],

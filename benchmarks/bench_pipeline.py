@@ -1,6 +1,6 @@
 """The whole pipeline against a bare Keras process, on the same images and the same small CNN.
 
-    python benchmarks/pipeline_vs_keras.py [PAIRS]
+    python benchmarks/bench_pipeline.py [PAIRS]
 
 10,000 training and 2,000 test PNGs of MNIST in class folders, one epoch, batches of 128. The peer
 loads, fits, evaluates and saves; conveyor does all its stages, ingestion to model card.

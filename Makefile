@@ -1,0 +1,37 @@
+# `make demo` runs the main job; `make test` checks everything. Both install into .venv first.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: install demo test fast check bench clean
+
+install: $(VENV)/installed
+
+$(VENV)/installed: setup.py pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable ".[dev]"
+	touch $@
+
+demo: install
+	$(BIN)/conveyor run digits_cnn
+
+test: install
+	$(BIN)/pytest
+
+fast: install
+	$(BIN)/pytest -m "not slow"
+
+check: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/python tools/link.py
+	cd .link && ../$(BIN)/lint-imports --config ../pyproject.toml
+	cd .link && MYPYPATH=. ../$(BIN)/mypy --config-file ../pyproject.toml -p conveyor
+
+bench: install
+	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV) .link build dist *.egg-info

@@ -1,0 +1,99 @@
+"""Charts of lines through points."""
+
+import math
+import typing
+
+import altair as alt
+from conveyor.components.model_card.chart import HEIGHT, ROWS, WIDTH, Chart, Plot, Row, make_spec
+from conveyor.components.model_card.text import finite
+
+_MAX_POINTS = 200  # of one series
+_MAX_SERIES = 40
+_DOTS = 40  # points up to which a series has visible dots
+_COLOURS = 10  # series that can be told apart by colour
+
+
+def lines(plot: Plot) -> Chart:
+    """Draws `series` ({name, x, y}) over the axes `x` and `y`.
+
+    Args:
+        plot: Also, if it likes: `domain` [[x0, x1], [y0, y1]]; `whole`, whether x counts something;
+            `mark`, an x to draw a dashed rule at.
+    """
+    series = plot["series"][:_MAX_SERIES]
+    names = [str(one["name"]) for one in series]
+    limit = _MAX_POINTS if len(names) <= _COLOURS else _MAX_POINTS // 2
+    longest = max((len(one["x"]) for one in series), default=0)
+    data = {"rows": [row for one in series for row in _thin(one, limit)]}
+    layers = _layers(plot, names, dots=longest <= _DOTS, clip=_leaves_domain(plot, data["rows"]))
+    if plot.get("mark") is not None:
+        data["mark"] = [{"x": plot["mark"]}]
+        rule = alt.Chart(alt.NamedData("mark")).mark_rule(strokeDash=[4, 4], color="var(--muted)")
+        layers.insert(0, rule.encode(x="x:Q"))
+    spec = make_spec(alt.layer(*layers), plot, data, width=WIDTH, height=HEIGHT)
+    return Chart(spec, _note(len(names), len(plot["series"]), longest > limit))
+
+
+def _note(shown: int, count: int, thinned: bool) -> str:
+    notes = []
+    if thinned:
+        notes.append("Lines of very many points are thinned evenly.")
+    if shown > _COLOURS:
+        notes.append("There are too many lines for a colour each: point at one for its name.")
+    if count > shown:
+        notes.append(f"The first {shown} of {count:,} lines are shown.")
+    return " ".join(notes)
+
+
+def _layers(plot: Plot, names: list[str], dots: bool, clip: bool) -> list[alt.Chart]:
+    many = len(names) > _COLOURS
+    x, y = str(plot["x"]), str(plot["y"])
+    base = alt.Chart(ROWS).encode(
+        x=alt.X("x:Q", title=x, **_axis(plot, 0)),
+        y=alt.Y("y:Q", title=y, **_axis(plot, 1)),
+        color=_colour(names),
+    )
+    tooltip = [
+        alt.Tooltip("series:N", title="line"),
+        alt.Tooltip("x:Q", title=x),
+        alt.Tooltip("y:Q", title=y),
+    ]
+    drawn = base.mark_line(clip=clip, strokeWidth=1 if many else 2, opacity=0.5 if many else 1)
+    # dots that are not seen still have tooltips
+    seen = dots and not many
+    points = base.mark_point(filled=True, clip=clip, size=28 if seen else 80, opacity=1 if seen else 0)
+    return [drawn.encode(order="i:Q"), points.encode(tooltip=tooltip[len(names) == 1 :])]
+
+
+def _thin(series: dict[str, typing.Any], limit: int) -> list[Row]:
+    """Returns the points of a series, every n-th where there are more than `limit`, the last included."""
+    pairs = finite(list(zip(series["x"], series["y"], strict=True)))
+    step = max(1.0, (len(pairs) - 1) / (limit - 1))
+    kept = [pairs[round(step * number)] for number in range(math.ceil(len(pairs) / step))]
+    return [{"series": str(series["name"]), "i": i, "x": x, "y": y} for i, (x, y) in enumerate(kept)]
+
+
+def _leaves_domain(plot: Plot, rows: list[Row]) -> bool:
+    """Whether some point lies outside; only then are lines clipped, which also halves those on the edge."""
+    return any(
+        row[name] is not None and not low <= row[name] <= high
+        for name, (low, high) in zip("xy", plot.get("domain") or (), strict=False)
+        for row in rows
+    )
+
+
+def _axis(plot: Plot, number: int) -> dict[str, typing.Any]:
+    whole = bool(plot.get("whole")) and number == 0
+    domain = plot.get("domain")
+    scale = alt.Scale(domain=domain[number]) if domain else alt.Scale(zero=False, nice=not whole)
+    return {"scale": scale, **({"axis": alt.Axis(tickMinStep=1, format="d")} if whole else {})}
+
+
+def _colour(names: list[str]) -> alt.Color | alt.ColorValue:
+    if len(names) == 1:
+        return alt.ColorValue("var(--s1)")
+    if len(names) > _COLOURS:
+        return alt.Color("series:N", legend=None)
+    columns = max(1, min(5, 44 // (max(map(len, names), default=0) + 4)))
+    legend = alt.Legend(title=None, orient="bottom", columns=columns, labelLimit=180)
+    return alt.Color("series:N", scale=alt.Scale(domain=names), legend=legend)

@@ -1,0 +1,57 @@
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+
+class Conveyor:
+    """Runs the command line as a user does, in a workspace of its own."""
+
+    # What shrinks any shipped classification config to seconds.
+    SMALL = (
+        "trainer.epochs=2",
+        "evaluator.bootstrap=100",
+        "evaluator.bless=null",
+        "data.splits={train: 0.6, validation: 0.2, test: 0.2}",
+    )
+    SMALL_CNN = ("model={family: cnn, filters: [8], dense: 16}", *SMALL)
+
+    def __init__(self, workspace):
+        self.workspace = workspace
+
+    def __call__(self, *arguments, code=0, environment=None):
+        command = [sys.executable, "-m", "conveyor", *map(str, arguments)]
+        env = {**os.environ, "CONVEYOR_WORKSPACE": str(self.workspace), **(environment or {})}
+        done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert code == 1 or "Traceback" not in done.stderr
+        return done
+
+    def run(self, config, *overrides, code=0, extra=()):
+        """Runs a config; returns its summary."""
+        options = [part for override in overrides for part in ("-o", override)]
+        return json.loads(self("run", config, "--json", *options, *extra, code=code).stdout)
+
+    @staticmethod
+    def executed(summary):
+        """Returns the names of the stages that ran, not from the cache."""
+        return [s["name"] for s in summary["stages"] if s["status"] == "done" and not s["cached"]]
+
+    def published(self):
+        """Returns the directories of all published artifacts."""
+        return sorted((self.workspace / "artifacts").glob("*/*"))
+
+
+@pytest.fixture
+def conveyor(tmp_path):
+    return Conveyor(tmp_path / "workspace")
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory):
+    """A finished small run of digits_cnn; tests must not change it."""
+    conveyor = Conveyor(tmp_path_factory.mktemp("digits") / "workspace")
+    conveyor.summary = conveyor.run("digits_cnn", *conveyor.SMALL_CNN)
+    return conveyor

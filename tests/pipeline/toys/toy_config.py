@@ -1,0 +1,43 @@
+"""A config for tests, with every kind of key that error messages have to find their way in."""
+
+import typing
+
+import pydantic
+
+from conveyor.pipeline.config import Settings
+
+
+class Schedule(Settings):
+    warmup: int
+
+
+class Cnn(Settings):
+    family: typing.Literal["cnn"]
+    filters: list[int] = [32]
+    padding: typing.Literal["same", "valid"] = "same"
+
+
+class Vit(Settings):
+    family: typing.Literal["vit"]
+    patch: int
+    heads: int = 4
+
+
+class Fit(Settings):
+    epochs: pydantic.PositiveInt = 10
+    rate: float | Schedule = 0.1
+    """The learning rate."""
+
+
+class Step(Settings):
+    flip: bool | None = None
+    crop: int | None = None
+
+
+class Config(Settings):
+    data: str = "digits"
+    model: typing.Annotated[Cnn | Vit, pydantic.Field(discriminator="family")] = Cnn(family="cnn")
+    fit: Fit = Fit()
+    schema_: Schedule = pydantic.Field(Schedule(warmup=0), alias="schema")
+    augment: list[Step] = []
+    extra: dict[str, typing.Any] = {}
