@@ -45,7 +45,9 @@ def main(pairs: int) -> None:
         summary = json.loads(ours[-1].output)
         for stage in summary["stages"]:
             print(f"  {stage['name']:18}{stage['seconds']:6.2f} s")
-        print(f"accuracy: {summary['metrics']['accuracy']['value']:.4f};  peer: {peers[-1].output.strip()[-6:]}")
+        print(
+            f"accuracy: {summary['metrics']['accuracy']['value']:.4f};  peer: {peers[-1].output.strip()[-6:]}"
+        )
 
 
 if __name__ == "__main__":

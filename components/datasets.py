@@ -5,6 +5,7 @@ import typing
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+
 from conveyor.components.artifacts import Examples
 from conveyor.pipeline.errors import UserError, did_you_mean
 

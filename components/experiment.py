@@ -27,6 +27,7 @@ from conveyor.components.trainer.stage import trainer
 from conveyor.components.transform.settings import TransformSettings
 from conveyor.components.transform.stage import transform
 from conveyor.models.families import FamilySettings
+from conveyor.models.settings import AugmentationSettings
 from conveyor.models.tasks.settings import ClassificationSettings, TaskSettings
 from conveyor.pipeline.config import Settings, load_config
 from conveyor.pipeline.dag import Node, Pipeline
@@ -47,6 +48,9 @@ class Experiment(Settings):
     validator: ExampleValidatorSettings = ExampleValidatorSettings()
     transform: TransformSettings = TransformSettings()
     model: FamilySettings
+    augment: AugmentationSettings = []
+    """Keras's random layers in order, each a name and its arguments, such as
+    {random_translation: {height_factor: 0.1, width_factor: 0.1}}. For training only."""
     trainer: FitSettings = FitSettings()
     evaluator: JudgeSettings = JudgeSettings()
     infra_validator: ProofSettings = ProofSettings()
@@ -123,7 +127,13 @@ def build_pipeline(experiment: Experiment, name: str, workspace: pathlib.Path) -
             Node(transform, experiment.transform),
             Node(
                 trainer,
-                TrainerSettings(task=task, model=experiment.model, fit=experiment.trainer, seed=seed),
+                TrainerSettings(
+                    task=task,
+                    model=experiment.model,
+                    augment=experiment.augment,
+                    fit=experiment.trainer,
+                    seed=seed,
+                ),
             ),
             Node(evaluator, EvaluatorSettings(task=task, judge=experiment.evaluator, seed=seed)),
             Node(infra_validator, InfraValidatorSettings(task=task, proof=experiment.infra_validator)),

@@ -3,6 +3,7 @@
 import importlib
 
 import keras
+
 from conveyor.models.families import FamilySettings
 
 # Family -> "module:class". A family of its own: add a folder, a line here and one in families.py.

@@ -3,6 +3,7 @@
 import typing
 
 import pydantic
+
 from conveyor.models.cnn.settings import CNNSettings
 from conveyor.models.linear.settings import LinearSettings
 from conveyor.models.mlp.settings import MLPSettings

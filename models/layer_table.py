@@ -25,7 +25,8 @@ def layer_table(model: keras.Model) -> list[dict[str, typing.Any]]:
     field: int | None = 1
     jump = 1
     for layer in model.layers:
-        kernel, stride = _window(layer)
+        window = _window(layer)
+        kernel, stride = window or (1, 1)
         if isinstance(layer, keras.layers.Flatten | keras.layers.Dense | keras.layers.GlobalAveragePooling2D):
             field = None
         elif field is not None:
@@ -40,19 +41,19 @@ def layer_table(model: keras.Model) -> list[dict[str, typing.Any]]:
                 "output": "x".join(str(side) for side in shape),
                 "parameters": layer.count_params(),
                 "flops": _flops(layer, shape),
-                "kernel": kernel if kernel > 1 else None,
-                "stride": stride if kernel > 1 else None,
+                "kernel": kernel if window else None,
+                "stride": stride if window else None,
                 "receptive_field": field,
             }
         )
     return rows
 
 
-def _window(layer: keras.Layer) -> tuple[int, int]:
-    """Returns side and stride of the window a layer slides over its input; (1, 1) for none."""
+def _window(layer: keras.Layer) -> tuple[int, int] | None:
+    """Returns side and stride of the window a layer slides over its input, if it does."""
     size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
     strides = getattr(layer, "strides", None)
-    return (size[0], strides[0]) if size and strides else (1, 1)
+    return (size[0], strides[0]) if size and strides else None
 
 
 def _flops(layer: keras.Layer, shape: tuple[int, ...]) -> int:

@@ -6,7 +6,7 @@ import tempfile
 import typing
 from collections.abc import Sequence
 
-from conveyor.components.evaluator.predict import find_saved_model
+from conveyor.components.evaluator.saved_model import find_saved_model
 from conveyor.components.evaluator.settings import EvaluatorSettings
 
 

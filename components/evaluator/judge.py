@@ -6,11 +6,13 @@ import pathlib
 import typing
 
 import numpy as np
-import tensorflow as tf
+
 from conveyor.components.artifacts import Evaluation, Examples
 from conveyor.components.datasets import read_split, replay
+from conveyor.components.evaluator.saved_model import open_served
 from conveyor.components.evaluator.settings import EvaluatorSettings
 from conveyor.models.tasks.task import Task, make_task
+from conveyor.pipeline.errors import UserError
 
 _SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg"}
 
@@ -31,15 +33,23 @@ def judge(
 
     Returns:
         The document of an Evaluation artifact.
+
+    Raises:
+        UserError: The model does not fit the data, or its answers are no numbers.
     """
     how = settings.judge
     task = make_task(settings.task, examples.properties["classes"])
-    loaded = tf.saved_model.load(str(saved_model))
     worst = _Worst(how.worst)
     parts = []
     dataset = read_split(examples, how.split)
-    served = loaded.signatures["serving_default"]
+    served = open_served(saved_model)
     for batch, outputs in replay(served, dataset, task.truth, how.batch_size):
+        if problem := task.check(outputs):
+            raise UserError(
+                "what the model answers cannot be judged on this data",
+                received=problem,
+                where=f"split {how.split}, examples {batch['id'][0]} to {batch['id'][-1]}",
+            )
         worst.add(batch, outputs, task)
         parts.append({"ids": batch["id"], "targets": batch["truth"], **outputs})
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}

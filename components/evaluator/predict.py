@@ -4,33 +4,15 @@ import pathlib
 import typing
 from collections.abc import Iterator
 
-from conveyor.pipeline.errors import UserError
+from conveyor.components.evaluator.saved_model import find_saved_model, open_served
 
-
-def find_saved_model(model: str) -> pathlib.Path:
-    """Returns the SavedModel folder that a user means.
-
-    Args:
-        model: A SavedModel, a Model artifact, or a serving folder (its newest version is taken).
-
-    Raises:
-        UserError: There is none.
-    """
-    path = pathlib.Path(model)
-    versions = [child for child in path.iterdir() if child.name.isdigit()] if path.is_dir() else []
-    newest = [max(versions, key=lambda child: int(child.name))] if versions else []
-    for candidate in (path, path / "saved_model", *newest):
-        if (candidate / "saved_model.pb").is_file():
-            return candidate
-    raise UserError(
-        "there is no exported model",
-        expected="a SavedModel, a Model artifact, or a folder with integer versions",
-        received=model,
-    )
+_MAX_PIXELS = 50_000_000
 
 
 def predict_files(model: str, images: list[str], batch_size: int = 32) -> Iterator[dict[str, typing.Any]]:
     """Yields a dict per image: `image`, and the outputs of the model, or `error`.
+
+    Files are read as the training data was: any format, upright, without alpha.
 
     Args:
         model: See `find_saved_model`.
@@ -40,10 +22,7 @@ def predict_files(model: str, images: list[str], batch_size: int = 32) -> Iterat
     Raises:
         UserError: There is no such model.
     """
-    saved_model = find_saved_model(model)
-    import tensorflow as tf
-
-    served = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
+    served = open_served(find_saved_model(model))
     for start in range(0, len(images), batch_size):
         names = images[start : start + batch_size]
         read = [_read(name) for name in names]
@@ -53,26 +32,30 @@ def predict_files(model: str, images: list[str], batch_size: int = 32) -> Iterat
 
 
 def _read(name: str) -> tuple[bytes | None, str]:
+    """Returns the bytes to send to the model, or None and why there are none."""
+    from conveyor.components.example_gen.images import RejectedError, measure
+
     try:
-        return pathlib.Path(name).read_bytes(), ""
+        return measure(pathlib.Path(name).read_bytes(), _MAX_PIXELS).data, ""
     except OSError as error:
         return None, f"cannot be read: {error.strerror}"
+    except RejectedError as no:
+        return None, f"is no image that can be used: {no.reason}: {no.detail}"
 
 
 def _answer(served: typing.Any, images: list[bytes]) -> list[dict[str, typing.Any]]:
     """Returns the outputs for each image; if a batch fails, each image is tried alone."""
     import tensorflow as tf
 
+    from conveyor.components.datasets import as_unicode
+
     if not images:
         return []
     try:
-        outputs = {name: tensor.numpy() for name, tensor in served(images=tf.constant(images)).items()}
+        outputs = served(images=tf.constant(images))
     except tf.errors.OpError as error:
         if len(images) == 1:
             return [{"error": f"is no image the model can read: {error.message.splitlines()[0][:200]}"}]
         return [row for image in images for row in _answer(served, [image])]
-    return [{name: _plain(array[index]) for name, array in outputs.items()} for index in range(len(images))]
-
-
-def _plain(value: typing.Any) -> typing.Any:
-    return value.decode() if isinstance(value, bytes) else value.tolist()
+    arrays = {name: as_unicode(tensor.numpy()) for name, tensor in outputs.items()}
+    return [{name: array[index].tolist() for name, array in arrays.items()} for index in range(len(images))]

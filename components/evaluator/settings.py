@@ -1,6 +1,7 @@
 """Settings of evaluator: the `evaluator` section of a config, and all that the stage is given."""
 
 import pydantic
+
 from conveyor.models.tasks.settings import TaskSettings
 from conveyor.pipeline.config import Settings
 

@@ -1,23 +1,43 @@
 """What is done to each image before it is stored: check, convert by fixed rules, measure.
 
-An 8-bit grey or RGB JPEG or PNG is stored as it is. Anything else that can be read is stored as
-PNG: other formats, EXIF orientation (applied), palette and CMYK (to RGB), 16-bit (to 8 bits, by
-the upper byte), 1-bit (to grey), alpha (blended onto white).
+An 8-bit grey or RGB JPEG or PNG without oddities is stored as it is. Anything else that can be
+read is stored as PNG: other formats, EXIF orientation (applied), palette and CMYK (to RGB),
+16-bit (to 8 bits, by the upper byte), 1-bit (to grey), transparency (blended onto white), and
+files that not every decoder would read. Of a file with several pictures as phones make it (MPO)
+the first counts.
 """
 
 import dataclasses
 import io
+import typing
 import warnings
 
 import numpy as np
 import PIL.Image
-import PIL.ImageOps
+from conveyor.components.example_gen.containers import is_plain_jpeg, is_plain_png
 
+PIL.Image.init()  # all formats, once, and not from several threads
 PIL.Image.MAX_IMAGE_PIXELS = None  # `max_pixels` below is the limit, and it is a setting
 _LEVELS = np.arange(256, dtype=np.int64)
 _LUMA = {1: (1.0,), 3: (0.299, 0.587, 0.114)}  # ITU-R BT.601
-_STORED = {("PNG", "L"), ("PNG", "RGB"), ("JPEG", "L"), ("JPEG", "RGB")}
-_ORIENTATION = 0x0112
+# Pillow knows more, and tells formats by content: some of them, such as EPS, run other programs.
+_FORMATS = [
+    name
+    for name in ("PNG", "JPEG", "MPO", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
+    if name in PIL.Image.OPEN
+]
+_IS_PLAIN = {"PNG": is_plain_png, "JPEG": is_plain_jpeg, "MPO": is_plain_jpeg}
+_WITH_EXIF = ("JPEG", "MPO", "PNG", "TIFF", "WEBP")
+_ORIENTATION = 0x0112  # the EXIF tag, and what makes the image upright
+_UPRIGHT = {
+    2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
+    3: PIL.Image.Transpose.ROTATE_180,
+    4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
+    5: PIL.Image.Transpose.TRANSPOSE,
+    6: PIL.Image.Transpose.ROTATE_270,
+    7: PIL.Image.Transpose.TRANSVERSE,
+    8: PIL.Image.Transpose.ROTATE_90,
+}
 
 
 class RejectedError(Exception):
@@ -74,17 +94,18 @@ def measure(data: bytes, max_pixels: int) -> Measured:
         RejectedError: The image cannot be used.
     """
     image = _open(data, max_pixels)
-    source_format, source_mode = str(image.format), image.mode
+    source_format, source_mode = "JPEG" if image.format == "MPO" else str(image.format), image.mode
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             image.load()
+            plain = image.format in _IS_PLAIN and _IS_PLAIN[image.format](data, image.size)
             ready = _normalise(image)
     except Exception as error:  # decoders raise of many kinds on hostile bytes
         message = str(error).lower()
         reason = "truncated" if "truncated" in message or "premature" in message else "unreadable"
         raise RejectedError(reason, str(error) or type(error).__name__) from None
-    if ready is not image or (source_format, source_mode) not in _STORED:
+    if ready is not image or not plain:
         data = _png(ready)
     histogram = np.asarray(ready.histogram(), np.int64).reshape(-1, 256)
     sums = histogram @ _LEVELS
@@ -99,12 +120,15 @@ def _open(data: bytes, max_pixels: int) -> PIL.Image.Image:
     if not data:
         raise RejectedError("empty", "the file has no content")
     try:
-        image = PIL.Image.open(io.BytesIO(data))
+        image = PIL.Image.open(io.BytesIO(data), formats=_FORMATS)
         pixels = image.width * image.height
-        frames = getattr(image, "n_frames", 1)
+        too_large = pixels > max_pixels
+        frames = 1 if too_large or image.format == "MPO" else getattr(image, "n_frames", 1)
     except Exception as error:  # parsers of headers raise of many kinds on hostile bytes
         raise RejectedError("unreadable", str(error).replace(_address(error), "").strip()) from None
-    if pixels > max_pixels:
+    if not pixels:
+        raise RejectedError("unreadable", f"{image.width}x{image.height} pixels")
+    if too_large:
         raise RejectedError("too_large", f"{image.width}x{image.height} is more than {max_pixels} pixels")
     if frames > 1:
         raise RejectedError("animated", f"{frames} frames")
@@ -119,16 +143,24 @@ def _address(error: Exception) -> str:
 
 def _normalise(image: PIL.Image.Image) -> PIL.Image.Image:
     """Returns an image of mode L or RGB, upright; the same object where nothing is to be done."""
-    exif = image.getexif() if image.format in ("JPEG", "PNG", "TIFF", "WEBP") else {}
-    if exif.get(_ORIENTATION, 1) != 1:
-        image = PIL.ImageOps.exif_transpose(image)
-    if image.mode in ("L", "RGB"):
-        return image
+    transposition = _UPRIGHT.get(_orientation(image))
+    if transposition is not None:
+        info, image = image.info, image.transpose(transposition)
+        image.info.update(info)
     if image.mode.startswith("I") or image.mode == "F":
         return PIL.Image.fromarray(_to_8_bits(np.asarray(image)))
     if image.mode in ("LA", "La", "RGBA", "RGBa", "PA") or "transparency" in image.info:
         return _on_white(image)
+    if image.mode in ("L", "RGB"):
+        return image
     return image.convert("L" if image.mode == "1" else "RGB")
+
+
+def _orientation(image: PIL.Image.Image) -> typing.Any:
+    try:
+        return image.getexif().get(_ORIENTATION) if image.format in _WITH_EXIF else None
+    except Exception:  # of many kinds; an image does not need EXIF
+        return None
 
 
 def _to_8_bits(pixels: np.ndarray) -> np.ndarray:
@@ -138,7 +170,7 @@ def _to_8_bits(pixels: np.ndarray) -> np.ndarray:
 
 
 def _on_white(image: PIL.Image.Image) -> PIL.Image.Image:
-    grey = image.mode in ("LA", "La")
+    grey = image.mode in ("1", "L", "LA", "La")
     layer = image.convert("RGBA")
     white = PIL.Image.new("RGBA", layer.size, (255, 255, 255, 255))
     return PIL.Image.alpha_composite(white, layer).convert("L" if grey else "RGB")

@@ -1,14 +1,16 @@
 """Replays raw bytes through a SavedModel and compares with recorded predictions."""
 
+import math
 import pathlib
 import typing
 
 import numpy as np
 import tensorflow as tf
+
 from conveyor.components.artifacts import Evaluation, Examples
 from conveyor.components.datasets import read_split, replay
 from conveyor.components.infra_validator.settings import InfraValidatorSettings
-from conveyor.models.tasks.task import make_task
+from conveyor.models.tasks.task import Task, make_task
 
 
 def prove(
@@ -27,29 +29,52 @@ def prove(
 
     Returns:
         `blessed`, `reason`, `examples`, `largest_difference` of any output, and the recomputed
-        `metrics`.
+        `metrics`, empty where the outputs are not those of the task.
     """
     judged = evaluation.read()
     task = make_task(settings.task, examples.properties["classes"])
-    served = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
-    parts = []
-    dataset = read_split(examples, judged["split"])
-    for batch, outputs in replay(served, dataset, task.truth, judged["batch_size"]):
-        parts.append({"ids": batch["id"], "targets": batch["truth"], **outputs})
-    now = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     with np.load(evaluation.predictions_file, allow_pickle=False) as recorded:
         before = {name: recorded[name] for name in recorded.files}
+    try:
+        now = _answer(examples, saved_model, task, judged)
+    except (OSError, LookupError, ValueError, tf.errors.OpError) as error:
+        return _verdict(f"it cannot be served: {str(error).strip().splitlines()[0]}", 0, None, {})
     difference, reason = _compare(before, now, settings.proof.tolerance)
-    outputs = {name: array for name, array in now.items() if name not in ("ids", "targets")}
-    metrics = task.measure(now["targets"], outputs)
-    reason = reason or _compare_metrics(judged["metrics"], metrics, settings.proof.tolerance)
+    misfit = task.check(_outputs(now))
+    metrics = {} if misfit else task.measure(now["targets"], _outputs(now))
+    if not (reason or misfit):
+        # of the record: with a tolerance, close answers may rank otherwise
+        reason = _compare_metrics(judged["metrics"], task.measure(before["targets"], _outputs(before)))
+    return _verdict(reason or misfit, len(now["ids"]), difference, metrics)
+
+
+def _verdict(
+    reason: str, examples: int, difference: float | None, metrics: dict[str, float | None]
+) -> dict[str, typing.Any]:
     return {
         "blessed": not reason,
         "reason": reason,
-        "examples": len(now["ids"]),
+        "examples": examples,
         "largest_difference": difference,
         "metrics": metrics,
     }
+
+
+def _answer(
+    examples: Examples, saved_model: pathlib.Path, task: Task, judged: dict[str, typing.Any]
+) -> dict[str, np.ndarray]:
+    """Returns what the evaluator records, now: `ids`, `targets` and the outputs."""
+    served = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
+    dataset = read_split(examples, judged["split"])
+    parts = [
+        {"ids": batch["id"], "targets": batch["truth"], **outputs}
+        for batch, outputs in replay(served, dataset, task.truth, judged["batch_size"])
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _outputs(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: array for name, array in columns.items() if name not in ("ids", "targets")}
 
 
 def _compare(
@@ -62,6 +87,8 @@ def _compare(
     for name, array in before.items():
         if array.shape != now[name].shape:
             return None, f"output {name} has shape {now[name].shape} instead of {array.shape}"
+        if array.dtype.kind != now[name].dtype.kind:
+            return None, f"output {name} is of type {now[name].dtype} instead of {array.dtype}"
         if array.dtype.kind == "f":
             if not np.array_equal(np.isfinite(array), np.isfinite(now[name])):
                 return None, f"output {name} is not finite in the same places"
@@ -75,13 +102,14 @@ def _compare(
     return largest, ""
 
 
-def _compare_metrics(judged: dict[str, typing.Any], now: dict[str, float | None], tolerance: float) -> str:
+def _compare_metrics(judged: dict[str, typing.Any], measured: dict[str, float | None]) -> str:
+    """Returns which of the evaluator's metrics is not what its recorded predictions give."""
     for name, found in judged.items():
-        before, after = found["value"], now.get(name)
+        before, after = found["value"], measured.get(name)
         if before is None or after is None:
-            if before != after:
-                return f"metric {name} is {after} instead of {before}"
-        # a metric is a mean over examples, so it moves by no more than a few answers do
-        elif abs(before - after) > max(tolerance, 0.0):
+            same = before is after
+        else:
+            same = math.isclose(before, after, rel_tol=1e-9, abs_tol=1e-12)  # sums depend on the processor
+        if not same:
             return f"metric {name} is {after!r} instead of {before!r}"
     return ""

@@ -1,6 +1,7 @@
 """Settings of infra_validator."""
 
 import pydantic
+
 from conveyor.models.tasks.settings import TaskSettings
 from conveyor.pipeline.config import Settings
 

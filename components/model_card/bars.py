@@ -1,6 +1,7 @@
 """Charts of bars, one a name."""
 
 import altair as alt
+
 from conveyor.components.model_card.chart import MANY, NAMES, ROW, ROWS, WIDTH, Chart, Plot, make_spec
 from conveyor.components.model_card.text import finite
 
@@ -33,7 +34,7 @@ def counts(plot: Plot) -> Chart:
         for name in names
     ]
     # where the chart has to be scrolled, its scale is wanted at the top
-    scale = alt.Axis(orient="top" if len(names) > MANY else "bottom", tickCount=4, format="d", tickMinStep=1)
+    scale = alt.Axis(orient="top" if len(names) > MANY else "bottom", tickCount=4, tickMinStep=1)
     drawn = (
         alt.Chart(ROWS)
         .mark_bar()

@@ -4,6 +4,7 @@ import math
 import typing
 
 import altair as alt
+
 from conveyor.components.model_card.chart import HEIGHT, ROWS, WIDTH, Chart, Plot, Row, make_spec
 from conveyor.components.model_card.text import finite
 
@@ -17,7 +18,7 @@ def lines(plot: Plot) -> Chart:
     """Draws `series` ({name, x, y}) over the axes `x` and `y`.
 
     Args:
-        plot: Also, if it likes: `domain` [[x0, x1], [y0, y1]]; `whole`, whether x counts something;
+        plot: Also, if it likes: `domain` [[x0, x1], [y0, y1]]; `whole`, whether x counts from 1;
             `mark`, an x to draw a dashed rule at.
     """
     series = plot["series"][:_MAX_SERIES]
@@ -83,10 +84,17 @@ def _leaves_domain(plot: Plot, rows: list[Row]) -> bool:
 
 
 def _axis(plot: Plot, number: int) -> dict[str, typing.Any]:
-    whole = bool(plot.get("whole")) and number == 0
+    if plot.get("whole") and number == 0:
+        ticks = _whole_ticks(max((len(one["x"]) for one in plot["series"]), default=1))
+        return {"scale": alt.Scale(zero=False, nice=False), "axis": alt.Axis(values=ticks, format="d")}
     domain = plot.get("domain")
-    scale = alt.Scale(domain=domain[number]) if domain else alt.Scale(zero=False, nice=not whole)
-    return {"scale": scale, **({"axis": alt.Axis(tickMinStep=1, format="d")} if whole else {})}
+    return {"scale": alt.Scale(domain=domain[number]) if domain else alt.Scale(zero=False)}
+
+
+def _whole_ticks(last: int) -> list[int]:
+    """Returns at most 13 whole numbers in [1, last]; Vega's own choice also takes halves."""
+    step = next(one * 10**power for power in range(9) for one in (1, 2, 5) if last <= 12 * one * 10**power)
+    return sorted({1, *range(step, last + 1, step)})
 
 
 def _colour(names: list[str]) -> alt.Color | alt.ColorValue:

@@ -1,6 +1,7 @@
 """Charts of counts by row and column."""
 
 import altair as alt
+
 from conveyor.components.model_card.chart import MANY, ROWS, WIDTH, Chart, Plot, Row, make_spec
 
 _MAX_CELLS = 2500

@@ -8,6 +8,7 @@ import typing
 
 import jinja2
 import markupsafe
+
 from conveyor.components.model_card import sections, vega
 from conveyor.components.model_card.results import Results, find_stop, find_verdict
 from conveyor.components.model_card.settings import ModelCardSettings
@@ -30,7 +31,7 @@ def render(results: Results, settings: ModelCardSettings, context: Context) -> s
     environment = _environment()
     config = json.dumps(vega.CONFIG, sort_keys=True)
     drawing = environment.get_template("charts.js.jinja").render(config=_trusted(config))
-    scripts = [vega.library(context.workspace), drawing]
+    scripts = [vega.library(), drawing]
     return environment.get_template("page.html.jinja").render(
         title=settings.title,
         style=markupsafe.Markup((_FOLDER / "page.css").read_text(encoding="utf-8")),  # noqa: S704 our own

@@ -49,8 +49,8 @@ class Album:
 
 
 def _load(folder: pathlib.Path, file: str) -> dict[str, typing.Any]:
-    path = (folder / file).resolve()
     try:
+        path = (folder / file).resolve()
         if not path.is_relative_to(folder.resolve()):
             raise PermissionError(file)
         with PIL.Image.open(path) as image:

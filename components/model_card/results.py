@@ -77,13 +77,8 @@ def find_stop(results: Results) -> dict[str, typing.Any] | None:
     ]
     if not gates and not missing:
         return None
-    stage, gate = next(iter(gates.items()), ("", {}))
-    return {
-        "stage": stage,
-        "reason": gate.get("reason", ""),
-        "fix": gate.get("fix", ""),
-        "missing": missing,
-    }
+    stage, gate = next(iter(gates.items()), ("", {"reason": "", "fix": ""}))
+    return {"stage": stage, "reason": gate["reason"], "fix": gate["fix"], "missing": missing}
 
 
 def find_verdict(results: Results) -> list[Statement]:

@@ -143,7 +143,9 @@ def _curves(history: dict[str, list[float]], best: int | None) -> list[Figure]:
         pairs.setdefault(base, {})["training" if base == name else "validation"] = values
     caption = "By epoch."
     if any(len(series) > 1 for series in pairs.values()):
-        caption += " Where validation turns away from training, the model learns its examples by heart."
+        caption += (
+            " Where the validation line turns away from the other, the model learns its examples by heart."
+        )
     if best is not None:
         caption += f" The weights kept are those of epoch {best} (dashed)."
     return [

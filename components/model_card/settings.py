@@ -1,6 +1,7 @@
 """Settings of model_card."""
 
 import pydantic
+
 from conveyor.pipeline.config import Settings
 
 

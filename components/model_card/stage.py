@@ -46,5 +46,6 @@ def model_card(
         infra_blessing,
         pushed,
     )
-    card.file.write_text(render(results, settings, context), encoding="utf-8")
+    # a file name need not be valid text, and is shown with what could not be read of it
+    card.file.write_text(render(results, settings, context), encoding="utf-8", errors="backslashreplace")
     card.properties["summary"] = {"model_card": "{path}/model_card.html"}

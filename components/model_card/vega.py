@@ -1,5 +1,7 @@
 """The scripts that draw charts in the page, without a network."""
 
+import contextlib
+import importlib.metadata
 import os
 import pathlib
 import tempfile
@@ -31,22 +33,27 @@ CONFIG: dict[str, typing.Any] = {
 }
 
 
-def library(workspace: pathlib.Path) -> str:
+def library() -> str:
     """Returns Vega, Vega-Lite and vega-embed as one script that defines `vegaEmbed`.
 
-    Bundling takes a second, so the script is kept in the workspace.
-
-    Args:
-        workspace: Its `cache` directory keeps one file for each pair of versions.
+    Bundling takes a second, so the script is kept in the user's cache directory, one file for each
+    pair of versions; where that cannot be written, it is bundled anew.
     """
     version = altair.SCHEMA_VERSION.removeprefix("v").rpartition(".")[0]
-    file = workspace / "cache" / f"vega-lite-{version}-vl-convert-{vl_convert.__version__}.js"
+    bundler = importlib.metadata.version("vl-convert-python")
+    file = _cache_dir() / f"vega-lite-{version}-vl-convert-{bundler}.js"
     if file.is_file():
         return file.read_text(encoding="utf-8")
-    script = _harmless(vl_convert.javascript_bundle(vl_version=version))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    _write_atomically(file, script)
+    script = _harmless(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version))
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _write_atomically(file, script)
     return script
+
+
+def _cache_dir() -> pathlib.Path:
+    """Source: XDG Base Directory Specification."""
+    return pathlib.Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "conveyor"
 
 
 def _harmless(script: str) -> str:

@@ -5,16 +5,19 @@ import json
 import pathlib
 import re
 import secrets
+import shutil
 import typing
+
+from etils import epath
 
 from conveyor.components.artifacts import Model
 from conveyor.pipeline.artifacts import changed_files
 from conveyor.pipeline.digest import digest_file, list_files
 from conveyor.pipeline.errors import StageError, UserError
-from etils import epath
 
 PROVENANCE = "assets.extra/conveyor.json"
 _TRIES = 20
+_BLOCK = 1 << 20
 
 
 def push(model: Model, base: str, lineage: dict[str, typing.Any]) -> dict[str, typing.Any]:
@@ -38,8 +41,7 @@ def push(model: Model, base: str, lineage: dict[str, typing.Any]) -> dict[str, t
         raise StageError(
             f"the model changed after it was judged: {', '.join(changed[:5])}", where=str(model.path)
         )
-    folder = epath.Path(base)
-    folder.mkdir(parents=True, exist_ok=True)
+    folder = _open_base(base)
     for version in _versions(folder):
         if _model_of(folder / str(version)) == model.digest:
             return _document(folder, version, model)
@@ -55,6 +57,26 @@ def push(model: Model, base: str, lineage: dict[str, typing.Any]) -> dict[str, t
             partial.rmtree()
 
 
+def _open_base(base: str) -> epath.Path:
+    """Makes the base directory if it is not there."""
+    folder = epath.Path(base)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(
+            "pusher.to is no directory", expected="a directory, or a path to make one", received=base
+        ) from None
+    except Exception as error:  # libraries of object stores have no common base of errors
+        if "://" not in base:
+            raise
+        raise UserError(
+            "pusher.to cannot be reached",
+            received=f"{base}: {type(error).__name__}: {error}",
+            fix="check address, network and credentials; s3:// needs s3fs, and EPATH_USE_TF=0 set",
+        ) from None
+    return folder
+
+
 def holds(destination: str, digest: str) -> bool:
     """Whether a version directory holds the model of this digest."""
     return _model_of(epath.Path(destination)) == digest
@@ -67,11 +89,11 @@ def _document(folder: epath.Path, version: int, model: Model) -> dict[str, typin
 def _versions(folder: epath.Path) -> list[int]:
     """Returns the versions present, newest first."""
     names = (path.name for path in folder.iterdir())
-    return sorted((int(name) for name in names if re.fullmatch(r"\d{1,18}", name)), reverse=True)
+    return sorted((int(name) for name in names if re.fullmatch("[0-9]{1,18}", name)), reverse=True)
 
 
 def _model_of(version: epath.Path) -> str | None:
-    with contextlib.suppress(OSError, ValueError, KeyError):
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):
         return json.loads((version / PROVENANCE).read_text())["model"]
     return None
 
@@ -80,7 +102,8 @@ def _copy(source: pathlib.Path, target: epath.Path) -> None:
     for name in list_files(source):
         path = target / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes((source / name).read_bytes())
+        with open(source / name, "rb") as reader, path.open("wb") as writer:
+            shutil.copyfileobj(reader, writer, _BLOCK)  # variables may be larger than memory
         if "://" not in str(target) and digest_file(str(path)) != digest_file(source / name):
             raise StageError("a file was not copied as it is", where=str(path))
 
@@ -89,8 +112,11 @@ def _claim(partial: epath.Path, folder: epath.Path) -> int:
     """Renames to the next free version; another process may take one in the meantime."""
     for _ in range(_TRIES):
         version = max(_versions(folder), default=0) + 1
-        with contextlib.suppress(OSError):
-            if not (folder / str(version)).exists():
-                partial.rename(folder / str(version))
-                return version
+        target = folder / str(version)
+        try:
+            partial.rename(target)
+            return version
+        except OSError:
+            if not target.exists():  # refused for another reason than that it was taken
+                raise
     raise UserError("no version number could be claimed", where=str(folder))

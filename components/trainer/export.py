@@ -8,6 +8,7 @@ import zipfile
 
 import keras
 import tensorflow as tf
+
 from conveyor.components.artifacts import Model, TransformGraph
 from conveyor.components.trainer.fit import Fitted
 from conveyor.components.transform.graph import load, save_module

@@ -2,10 +2,13 @@
 
 import dataclasses
 import math
+import re
 import typing
 
 import keras
+import numpy as np
 import tensorflow as tf
+
 from conveyor.components.artifacts import Examples, TransformGraph
 from conveyor.components.trainer.inputs import evaluation_input, training_input
 from conveyor.components.trainer.settings import FitSettings, OptimizerSettings, TrainerSettings
@@ -48,10 +51,17 @@ def build(document: dict[str, typing.Any], settings: TrainerSettings, classes: l
     except ValueError as error:
         raise UserError(
             f"the model {settings.model.family!r} cannot be built for images of {shape[0]}x{shape[1]}",
-            received=str(error).strip().splitlines()[0],
+            received=_reason(error),
             where="section `model` of the config",
             fix="use fewer blocks or less pooling, or a larger transform.size",
         ) from None
+
+
+def _reason(error: ValueError) -> str:
+    """Returns the line of Keras's message that says why, without its colours."""
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in str(error).splitlines()]
+    telling = [line for line in lines if line and not line.startswith("Exception encountered")]
+    return telling[0] if telling else str(error)
 
 
 def fit(
@@ -71,14 +81,16 @@ def fit(
         metrics=task.metrics(),
         steps_per_execution=min(_STEPS_PER_CALL, steps),
     )
-    validation, callbacks = None, []
+    validation, callbacks = None, [_StopAtDivergence()]
+    selects = how.select == "best" and "validation" in examples.properties["splits"]
     if "validation" in examples.properties["splits"]:
         validation = evaluation_input(examples, transform_graph, task, "validation", how.batch_size)
-        if how.select == "best":
-            callbacks = [_best_weights(how.epochs)]
-            context.look("validation", "choose")
+    if selects:
+        callbacks.append(_best_weights(how.epochs))
+        context.look("validation", "choose")
     history = model.fit(
-        training_input(examples, transform_graph, task, how.batch_size, settings.seed),
+        training_input(examples, transform_graph, task, settings),
+        steps_per_epoch=steps,
         validation_data=validation,
         epochs=how.epochs,
         callbacks=callbacks,
@@ -86,8 +98,9 @@ def fit(
         verbose=0,
     ).history
     values = {name: [float(value) for value in series] for name, series in history.items()}
-    _check_finite(values)
-    best = values["val_loss"].index(min(values["val_loss"])) + 1 if callbacks else how.epochs
+    if not all(np.isfinite(weights).all() for weights in model.get_weights()):
+        raise _diverged("the weights are no numbers", how.epochs)  # after the last step's update
+    best = values["val_loss"].index(min(values["val_loss"])) + 1 if selects else how.epochs
     return Fitted(model, task, values, best, settings.model.family)
 
 
@@ -96,14 +109,22 @@ def _best_weights(epochs: int) -> keras.callbacks.Callback:
     return keras.callbacks.EarlyStopping("val_loss", patience=epochs, restore_best_weights=True)
 
 
-def _check_finite(history: dict[str, list[float]]) -> None:
-    for epoch, value in enumerate(history["loss"], 1):
-        if not math.isfinite(value):
-            raise UserError(
-                f"the loss became {value} in epoch {epoch}: training diverged",
-                where="section `trainer` of the config",
-                fix="lower trainer.optimizer.learning_rate",
-            )
+class _StopAtDivergence(keras.callbacks.Callback):
+    """Ends training at the first epoch with a loss that is no number."""
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        for name in ("loss", "val_loss"):
+            value = (logs or {}).get(name, 0.0)
+            if not math.isfinite(value):
+                raise _diverged(f"{name} became {value}", epoch + 1)
+
+
+def _diverged(what: str, epoch: int) -> UserError:
+    return UserError(
+        f"training diverged: {what} in epoch {epoch}",
+        where="section `trainer` of the config",
+        fix="lower trainer.optimizer.learning_rate",
+    )
 
 
 def make_optimizer(how: FitSettings, steps: int) -> keras.optimizers.Optimizer:

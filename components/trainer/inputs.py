@@ -1,12 +1,16 @@
-"""Training input: decoded once and kept where it fits, shuffled by seed, batched, normalised."""
+"""Training input: decoded once and kept where it fits, shuffled, batched, augmented, normalised."""
 
 import typing
 
 import tensorflow as tf
+
 from conveyor.components.artifacts import Examples, TransformGraph
 from conveyor.components.datasets import read_split
+from conveyor.components.trainer.settings import TrainerSettings
 from conveyor.components.transform.graph import load
+from conveyor.models.augmentation import Augmentation
 from conveyor.models.tasks.task import Task
+from conveyor.pipeline.errors import UserError
 
 _CACHE_BYTES = 1 << 30  # decoded data sets up to this size are kept in memory
 _SHUFFLE_BYTES = 256 << 20
@@ -14,14 +18,32 @@ _SHUFFLE_EXAMPLES = 20_000
 
 
 def training_input(
-    examples: Examples, transform_graph: TransformGraph, task: Task, batch_size: int, seed: int
+    examples: Examples, transform_graph: TransformGraph, task: Task, settings: TrainerSettings
 ) -> tf.data.Dataset:
-    """Returns shuffled batches (inputs, targets) of the training split; reshuffled each epoch."""
+    """Returns shuffled and augmented batches (inputs, targets) of the training split, all epochs.
+
+    Raises:
+        UserError: The augmentation names a layer or an argument that is not there.
+    """
+    how = settings.fit
     dataset, bytes_each = _decoded(examples, transform_graph, task, "train")
     room = max(_SHUFFLE_BYTES // bytes_each, 1)
     buffer = min(examples.properties["splits"]["train"], room, _SHUFFLE_EXAMPLES)
-    dataset = dataset.shuffle(buffer, seed=seed, reshuffle_each_iteration=True)
-    return _batched(dataset, transform_graph, batch_size)
+    dataset = dataset.shuffle(buffer, seed=settings.seed, reshuffle_each_iteration=True)
+    batches = dataset.batch(how.batch_size, num_parallel_calls=tf.data.AUTOTUNE).repeat(how.epochs)
+    if settings.augment:
+        augment = _augmentation(settings)
+        batches = batches.enumerate().map(
+            lambda number, batch: (augment(number, batch[0]), batch[1]), num_parallel_calls=tf.data.AUTOTUNE
+        )
+    return _normalized(batches, transform_graph)
+
+
+def _augmentation(settings: TrainerSettings) -> Augmentation:
+    try:
+        return Augmentation(settings.augment, settings.seed)
+    except ValueError as error:
+        raise UserError(f"wrong augmentation: {error}", where="section `augment` of the config") from None
 
 
 def evaluation_input(
@@ -29,7 +51,8 @@ def evaluation_input(
 ) -> tf.data.Dataset:
     """Returns batches (inputs, targets) of a split, in order."""
     dataset, _ = _decoded(examples, transform_graph, task, split)
-    return _batched(dataset, transform_graph, batch_size)
+    batches = dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE)
+    return _normalized(batches, transform_graph)
 
 
 def _decoded(
@@ -49,9 +72,8 @@ def _decoded(
     return dataset, bytes_each
 
 
-def _batched(dataset: tf.data.Dataset, transform_graph: TransformGraph, batch_size: int) -> tf.data.Dataset:
+def _normalized(batches: tf.data.Dataset, transform_graph: TransformGraph) -> tf.data.Dataset:
     preprocessing = load(transform_graph.saved_model)
-    batches = dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE)
     return batches.map(
         lambda pixels, target: (preprocessing.normalize(pixels), target),
         num_parallel_calls=tf.data.AUTOTUNE,

@@ -3,7 +3,9 @@
 import typing
 
 import pydantic
+
 from conveyor.models.families import FamilySettings
+from conveyor.models.settings import AugmentationSettings
 from conveyor.models.tasks.settings import TaskSettings
 from conveyor.pipeline.config import Settings
 
@@ -38,5 +40,6 @@ class TrainerSettings(Settings):
 
     task: TaskSettings
     model: FamilySettings
+    augment: AugmentationSettings = []
     fit: FitSettings = FitSettings()
     seed: int = 0

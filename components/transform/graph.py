@@ -49,7 +49,8 @@ def save(document: dict[str, typing.Any], path: pathlib.Path) -> None:
     """Saves the preprocessing as a SavedModel."""
     module = Preprocessing(document)
     shape = [None, *module.size, module.channels]
-    module.normalize.get_concrete_function(tf.TensorSpec(shape, tf.uint8))
+    for kind in (tf.uint8, tf.float32):  # as decoded, and as augmented
+        module.normalize.get_concrete_function(tf.TensorSpec(shape, kind))
     save_module(module, path)
 
 

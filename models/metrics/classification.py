@@ -59,9 +59,8 @@ class Ranking:
             return (gained * precision).sum(axis=1) / gained.sum(axis=1)
 
 
-def calibration_bins(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def calibration_bins(probabilities: np.ndarray) -> np.ndarray:
     """Returns int [n]: the bin of each example's highest probability, 15 equal bins of (0, 1]."""
-    del labels
     confidence = probabilities.max(axis=1)
     return np.clip(np.ceil(confidence * _BINS).astype(int) - 1, 0, _BINS - 1)
 
@@ -81,7 +80,7 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, weights: np
     """
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
-    member = np.eye(_BINS)[calibration_bins(probabilities, labels)]
+    member = np.eye(_BINS)[calibration_bins(probabilities)]
     gaps = weights @ (member * (correct - confidence)[:, None])
     return np.abs(gaps).sum(axis=1) / weights.sum(axis=1)
 
@@ -90,7 +89,7 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray) -> list[dict[str,
     """Returns, for each bin that holds examples, mean `confidence`, `accuracy` and `count`."""
     confidence = probabilities.max(axis=1)
     correct = probabilities.argmax(axis=1) == labels
-    bins = calibration_bins(probabilities, labels)
+    bins = calibration_bins(probabilities)
     return [
         {
             "confidence": float(confidence[bins == number].mean()),

@@ -5,6 +5,7 @@ import typing
 import keras
 import numpy as np
 import tensorflow as tf
+
 from conveyor.models.metrics import classification as metrics
 from conveyor.models.metrics.bootstrap import interval, resamples
 from conveyor.models.tasks.settings import ClassificationSettings
@@ -53,6 +54,20 @@ class Classification:
     def truth(self, example: dict[str, tf.Tensor]) -> tf.Tensor:
         return example["label"]
 
+    def check(self, outputs: Outputs) -> str:
+        if "probabilities" not in outputs:
+            return f"outputs {', '.join(sorted(outputs))}, but no `probabilities`"
+        probabilities = outputs["probabilities"]
+        if probabilities.shape[1:] != (len(self.classes),):
+            return f"probabilities of shape {probabilities.shape}, for {len(self.classes)} classes"
+        if not np.isfinite(probabilities).all():
+            return "probabilities that are no numbers"
+        names = np.array(self.classes)[probabilities.argmax(axis=1)]
+        told = outputs.get("class_name", names)
+        pairs = set(zip(told[told != names].tolist(), names[told != names].tolist(), strict=True))
+        differ = [f"{one!r} for {other!r}" for one, other in sorted(pairs)]
+        return f"other names of classes than the data has: {', '.join(differ[:3])}" if differ else ""
+
     def measure(self, truth: np.ndarray, outputs: Outputs) -> dict[str, float | None]:
         values = self._weighted(truth, outputs)(np.ones((1, len(truth)), np.int32))
         return {name: _number(value[0]) for name, value in values.items()}
@@ -76,14 +91,14 @@ class Classification:
             metrics.Ranking.of(probabilities[:, label], truth == label) for label in range(len(self.classes))
         ]
         correct = probabilities.argmax(axis=1) == truth
-        above = (probabilities > probabilities[np.arange(len(truth)), truth][:, None]).sum(axis=1)
+        ahead = _ahead_of_truth(probabilities, truth)
 
         def compute(weights: np.ndarray) -> dict[str, np.ndarray]:
             totals = weights.sum(axis=1)
             precisions = np.stack([ranking.average_precision(weights) for ranking in rankings])
             found = {"accuracy": weights @ correct / totals}
             if len(self.classes) > 5:
-                found["top5_accuracy"] = weights @ (above < 5) / totals
+                found["top5_accuracy"] = weights @ (ahead < 5) / totals
             found["average_precision_macro"] = _mean_of_defined(precisions)
             found["ece"] = metrics.calibration_error(probabilities, truth, weights)
             for name, values in zip(self.classes, precisions, strict=True):
@@ -164,6 +179,13 @@ class Classification:
                 {"name": "perfectly calibrated", "x": [0, 1], "y": [0, 1]},
             ],
         }
+
+
+def _ahead_of_truth(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Returns int [n]: how many classes come before the true one; of equals the first, as in argmax."""
+    own = probabilities[np.arange(len(truth)), truth][:, None]
+    earlier = np.arange(probabilities.shape[1]) < truth[:, None]
+    return ((probabilities > own) | ((probabilities == own) & earlier)).sum(axis=1)
 
 
 def _number(value: float) -> float | None:

@@ -5,6 +5,7 @@ import typing
 import keras
 import numpy as np
 import tensorflow as tf
+
 from conveyor.models.tasks.settings import TaskSettings
 
 Outputs = dict[str, np.ndarray]
@@ -34,6 +35,10 @@ class Task(typing.Protocol):
 
     def truth(self, example: dict[str, tf.Tensor]) -> tf.Tensor:
         """Returns what an example's outputs are judged against, in a graph."""
+        ...
+
+    def check(self, outputs: Outputs) -> str:
+        """Returns why outputs cannot be judged for these classes; "" for no reason."""
         ...
 
     def measure(self, truth: np.ndarray, outputs: Outputs) -> dict[str, float | None]:

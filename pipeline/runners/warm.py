@@ -99,7 +99,7 @@ def _death(spec: Spec, status: str) -> StageError:
 
 def main(modules: list[str]) -> None:
     """The template's end: imports, then runs a child for every line read."""
-    replies = os.fdopen(os.dup(1), "w")
+    replies = os.dup(1)
     os.dup2(2, 1)  # whatever a stage prints goes to stderr
     with _quiet():
         for module in modules:
@@ -109,7 +109,7 @@ def main(modules: list[str]) -> None:
         pending += block
         while b"\n" in pending:
             line, _, pending = pending.partition(b"\n")
-            print(_run_child(json.loads(line)), file=replies, flush=True)
+            os.write(replies, f"{_run_child(json.loads(line), replies)}\n".encode())
 
 
 @contextlib.contextmanager
@@ -129,11 +129,13 @@ def _quiet() -> typing.Iterator[None]:
             os.close(stderr)
 
 
-def _run_child(path: str) -> int:
+def _run_child(path: str, replies: int) -> int:
     if sys.platform != "linux":  # elsewhere native libraries do not survive a fork
         return subprocess.run(_command(_child, path), check=False).returncode  # noqa: S603
     child = os.fork()
     if child == 0:
+        os.close(replies)  # or the caller would not notice the end of this process while the child lives
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # stdin holds the caller's lines
         _child(path)
     handle = os.pidfd_open(child)
     ready, _, _ = select.select([handle, 0], [], [])

@@ -15,6 +15,20 @@ from conveyor.pipeline.runners.local import LocalRunner  # noqa: E402
 from conveyor.pipeline.workspace import Workspace  # noqa: E402
 
 
+@pytest.fixture(autouse=True)
+def no_endless_test():
+    """Fails a test that waits for a process forever."""
+
+    def stop(*_):
+        raise TimeoutError("the test takes too long")
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.alarm(120)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
+
+
 class Control:
     """The test's side of a control folder (see toy_stages)."""
 

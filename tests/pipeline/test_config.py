@@ -6,21 +6,10 @@ import pydantic
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from toy_config import Config, Fit, Schedule, Vit
+from toy_config import Config, Fit, Schedule, Vit, parse, refuse
 
 from conveyor.pipeline.config import Settings, json_schema, load_config, parse_config
 from conveyor.pipeline.errors import UserError
-
-
-def parse(text, *overrides):
-    return parse_config(text, "my.yaml", Config, overrides)
-
-
-def refuse(text, *overrides):
-    with pytest.raises(UserError) as caught:
-        parse(text, *overrides)
-    return caught.value
-
 
 # === good configs ===
 

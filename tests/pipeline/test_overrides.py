@@ -4,20 +4,9 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from toy_config import Config, Fit, Schedule, Step
+from toy_config import Fit, Schedule, Step, parse, refuse
 
-from conveyor.pipeline.config import parse_config
 from conveyor.pipeline.errors import UserError
-
-
-def parse(text, *overrides):
-    return parse_config(text, "my.yaml", Config, overrides)
-
-
-def refuse(text, *overrides):
-    with pytest.raises(UserError) as caught:
-        parse(text, *overrides)
-    return caught.value
 
 
 @pytest.mark.parametrize(

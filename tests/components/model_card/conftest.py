@@ -6,6 +6,7 @@ import pathlib
 
 import PIL.Image
 import pytest
+
 from conveyor.components import artifacts as kinds
 from conveyor.components.model_card.settings import ModelCardSettings
 from conveyor.components.model_card.stage import model_card
@@ -17,6 +18,8 @@ HOSTILE = "</script><img src=x onerror=alert(1)>\"'&{{7*7}}"
 
 class Run:
     """A finished run of a classifier; `made` holds its artifacts by the name of the card's input."""
+
+    hostile = HOSTILE
 
     def __init__(self, folder: pathlib.Path, classes: list[str]):
         self.folder = folder
@@ -42,9 +45,7 @@ class Run:
 
     def card(self, settings=None, config=None, lineage=None, out="card") -> str:
         """Runs the stage; returns the page."""
-        for artifact in self.made.values():
-            if artifact and not artifact.digest:
-                seal(artifact, {})
+        self.seal()
         path = self.folder / out
         path.mkdir()
         card = kinds.ModelCard(path)
@@ -59,8 +60,14 @@ class Run:
         assert card.properties == {"summary": {"model_card": "{path}/model_card.html"}}
         return card.file.read_text(encoding="utf-8")
 
+    def seal(self):
+        for artifact in self.made.values():
+            if artifact and not artifact.digest:
+                seal(artifact, {})
+
     def lineage(self, started: float = 1.0) -> list[dict]:
         """What the engine knows of the run's stages, newest first."""
+        self.seal()
         digest = {name: artifact.digest for name, artifact in self.made.items() if artifact}
         steps = [("example_gen", [], ["examples"]), ("statistics_gen", ["examples"], ["statistics"])]
         steps += [("trainer", ["examples", "statistics"], ["model"])]
@@ -195,10 +202,12 @@ class Run:
 @pytest.fixture
 def run(tmp_path) -> Run:
     """A run of ten plainly named classes."""
-    return Run(tmp_path, [str(i) for i in range(10)])
+    return Run(tmp_path / "plain", [str(i) for i in range(10)])
 
 
 @pytest.fixture
 def hostile_run(tmp_path) -> Run:
     """A run whose class names mean harm."""
-    return Run(tmp_path, ["cat", HOSTILE, "<!--", "\u2028${x}", "datum['x']", "javascript:alert(1)"])
+    return Run(
+        tmp_path / "hostile", ["cat", HOSTILE, "<!--", "\u2028${x}", "datum['x']", "javascript:alert(1)"]
+    )

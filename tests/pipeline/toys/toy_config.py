@@ -3,8 +3,10 @@
 import typing
 
 import pydantic
+import pytest
 
-from conveyor.pipeline.config import Settings
+from conveyor.pipeline.config import Settings, parse_config
+from conveyor.pipeline.errors import UserError
 
 
 class Schedule(Settings):
@@ -41,3 +43,15 @@ class Config(Settings):
     schema_: Schedule = pydantic.Field(Schedule(warmup=0), alias="schema")
     augment: list[Step] = []
     extra: dict[str, typing.Any] = {}
+
+
+def parse(text, *overrides):
+    """Reads a config called my.yaml."""
+    return parse_config(text, "my.yaml", Config, overrides)
+
+
+def refuse(text, *overrides):
+    """Returns the error that a config is refused with."""
+    with pytest.raises(UserError) as caught:
+        parse(text, *overrides)
+    return caught.value

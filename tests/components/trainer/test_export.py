@@ -1,0 +1,94 @@
+import json
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from small_run import CLASSES, export_changed, sealed
+
+from conveyor.components.datasets import read_split
+from conveyor.components.transform.graph import load
+from conveyor.models.layer_table import layer_table
+
+
+@pytest.fixture(scope="module")
+def loaded(run):
+    return tf.saved_model.load(str(run.model.saved_model))
+
+
+@pytest.fixture(scope="module")
+def images(run):
+    """Stored bytes, JPEG and PNG."""
+    found = tf.stack([row["image"] for row in read_split(run.examples, "test")])
+    assert {bytes(image[:2].ljust(2)) for image in found.numpy()} == {b"\x89P", b"\xff\xd8"}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "argument", "shape", "dtype"),
+    [
+        ("serving_default", "images", [None], tf.string),
+        ("tensors", "inputs", [None, 12, 10, 1], tf.float32),
+    ],
+)
+def test_signatures(loaded, name, argument, shape, dtype):
+    assert set(loaded.signatures) == {"serving_default", "tensors"}
+    signature = loaded.signatures[name]
+    arguments, keywords = signature.structured_input_signature
+    assert (arguments, list(keywords)) == ((), [argument])
+    assert keywords[argument].shape.as_list() == shape
+    assert keywords[argument].dtype == dtype
+    outputs = signature.structured_outputs
+    assert {key: (spec.shape.as_list(), spec.dtype) for key, spec in outputs.items()} == {
+        "probabilities": ([None, 3], tf.float32),
+        "class_id": ([None], tf.int64),
+        "class_name": ([None], tf.string),
+    }
+
+
+def test_answers_to_bytes_are_those_of_the_keras_model_on_preprocessed_input(run, loaded, images):
+    served = loaded.signatures["serving_default"](images=images)
+    network = keras.saving.load_model(run.model.keras_file, safe_mode=True)
+    inputs = load(run.graph.saved_model).preprocess(images)
+    logits = network(inputs).numpy()
+    np.testing.assert_allclose(served["probabilities"], tf.nn.softmax(logits), atol=1e-6)
+    np.testing.assert_array_equal(served["class_id"], logits.argmax(axis=1))
+    names = [name.decode() for name in served["class_name"].numpy()]
+    assert names == [CLASSES[label] for label in logits.argmax(axis=1)]
+    tensors = loaded.signatures["tensors"](inputs=inputs)
+    for name, values in served.items():
+        np.testing.assert_array_equal(tensors[name], values)
+
+
+def test_one_image_is_answered_as_in_a_batch(loaded, images):
+    together = loaded.signatures["serving_default"](images=images)["probabilities"]
+    alone = loaded.signatures["serving_default"](images=images[4:5])["probabilities"]
+    np.testing.assert_allclose(alone[0], together[4], atol=1e-6)
+
+
+def test_documents_beside_the_model(run):
+    model = run.model
+    network = keras.saving.load_model(model.keras_file)
+    assert json.loads(model.layers_file.read_text("utf-8")) == layer_table(network)
+    history = json.loads(model.history_file.read_text("utf-8"))
+    assert {len(values) for values in history.values()} == {3}
+    best = history["val_loss"].index(min(history["val_loss"])) + 1
+    assert model.properties == {
+        "family": "linear",
+        "parameters": 12 * 10 * 3 + 3,
+        "epochs": 3,
+        "best_epoch": best,
+        "classes": CLASSES,
+    }
+
+
+def test_nothing_in_the_files_depends_on_when_and_where(run, tmp_path):
+    assert not (run.model.saved_model / "fingerprint.pb").exists()
+    with zipfile.ZipFile(run.model.keras_file) as file:
+        assert {info.date_time for info in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
+        assert json.loads(file.read("metadata.json"))["date_saved"] == ""
+    one, other = (export_changed(tmp_path / name, run) for name in "ab")
+    assert one.digest == other.digest
+    assert one.digest != export_changed(tmp_path / "c", run, lambda w: [w[0] * 1.5, w[1]]).digest
+    assert sealed(one).digest == one.digest

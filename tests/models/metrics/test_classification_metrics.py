@@ -1,0 +1,134 @@
+import math
+
+import numpy as np
+import pytest
+import sklearn.metrics
+
+from conveyor.models.metrics import classification as metrics
+
+
+def random_case(seed, size=200, classes=4):
+    random = np.random.default_rng(seed)
+    logits = random.normal(size=(size, classes)) * random.uniform(0.2, 4)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    return probabilities.astype(np.float32), random.integers(0, classes, size), random
+
+
+# === calibration ===
+
+
+def error_by_loop(probabilities, labels, weights):
+    """Equation 3 of Guo et al., word for word."""
+    total, error = sum(weights), 0.0
+    for number in range(15):
+        members = [i for i, row in enumerate(probabilities) if number / 15 < max(row) <= (number + 1) / 15]
+        size = sum(weights[i] for i in members)
+        if size:
+            accuracy = sum(weights[i] * (row_best(probabilities[i]) == labels[i]) for i in members) / size
+            confidence = sum(weights[i] * float(max(probabilities[i])) for i in members) / size
+            error += size / total * abs(accuracy - confidence)
+    return error
+
+
+def row_best(row):
+    return max(range(len(row)), key=lambda label: (row[label], -label))
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_calibration_error_equals_a_plain_loop(seed):
+    probabilities, labels, random = random_case(seed)
+    weights = np.stack([np.ones(200, np.int32), random.integers(0, 4, 200).astype(np.int32)])
+    expected = [error_by_loop(probabilities, labels, row) for row in weights]
+    np.testing.assert_allclose(metrics.calibration_error(probabilities, labels, weights), expected, atol=1e-6)
+
+
+def test_calibration_error_worked_by_hand():
+    probabilities = np.array([[0.9, 0.1], [0.1, 0.9], [0.62, 0.38], [0.35, 0.65]])
+    labels = np.array([0, 0, 1, 1])
+    # 0.9 and 0.9 share the bin (13/15, 14/15]: half is right. 0.62 and 0.65 share (9/15, 10/15]:
+    # half is right, 0.635 was claimed.
+    expected = 2 / 4 * abs(0.5 - 0.9) + 2 / 4 * abs(0.5 - 0.635)
+    found = metrics.calibration_error(probabilities, labels, np.ones((1, 4)))
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("confidence", "bin_"),
+    [(1.0, 14), (14 / 15, 13), (0.2, 2), (0.2001, 3), (0.0667, 1), (0.05, 0), (0.0, 0)],
+)
+def test_bins_hold_their_upper_edge(confidence, bin_):
+    row = np.full((1, 40), 0.0)
+    row[0, 3] = confidence
+    assert metrics.calibration_bins(row) == bin_
+
+
+def test_perfectly_sure_and_right_or_wrong():
+    probabilities = np.eye(3)[[0, 1, 2]]
+    weights = np.ones((1, 3))
+    assert metrics.calibration_error(probabilities, np.array([0, 1, 2]), weights) == 0
+    assert metrics.calibration_error(probabilities, np.array([1, 2, 0]), weights) == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_reliability_adds_up_to_accuracy_confidence_and_error(seed):
+    probabilities, labels, _ = random_case(seed)
+    bins = metrics.reliability(probabilities, labels)
+    count = np.array([row["count"] for row in bins])
+    assert count.sum() == len(labels)
+    assert all(row["count"] > 0 for row in bins)
+    confidence = np.array([row["confidence"] for row in bins])
+    accuracy = np.array([row["accuracy"] for row in bins])
+    assert np.all(np.diff(confidence) > 0)
+    assert count @ accuracy / 200 == pytest.approx((probabilities.argmax(1) == labels).mean())
+    assert count @ confidence / 200 == pytest.approx(probabilities.max(1).mean(), abs=1e-6)
+    error = metrics.calibration_error(probabilities, labels, np.ones((1, 200)))[0]
+    assert count @ abs(accuracy - confidence) / 200 == pytest.approx(error, abs=1e-6)
+
+
+# === counts and curves ===
+
+
+@pytest.mark.parametrize("classes", [2, 3, 11])
+def test_confusion_matrix_equals_scikit_learn(classes):
+    random = np.random.default_rng(classes)
+    truth = random.integers(0, classes - 1, 60)  # the last class has no example
+    predicted = random.integers(0, classes, 60)
+    expected = sklearn.metrics.confusion_matrix(truth, predicted, labels=range(classes))
+    np.testing.assert_array_equal(metrics.confusion_matrix(predicted, truth, classes), expected)
+
+
+@pytest.mark.parametrize("decimals", [1, 2, 7])
+def test_precision_recall_equals_scikit_learn(decimals):
+    random = np.random.default_rng(decimals)
+    scores = random.uniform(size=150).round(decimals)  # one decimal: ties
+    positive = random.uniform(size=150) < scores
+    precision, recall, thresholds = sklearn.metrics.precision_recall_curve(positive, scores)
+    found = metrics.precision_recall(scores, positive)
+    assert len(found["recall"]) == len(thresholds)
+    # there, thresholds rise, and a point without any threshold is added
+    np.testing.assert_allclose(found["precision"], precision[-2::-1], atol=1e-12)
+    np.testing.assert_allclose(found["recall"], recall[-2::-1], atol=1e-12)
+
+
+def test_precision_recall_is_thinned_but_keeps_its_ends():
+    random = np.random.default_rng(0)
+    scores, positive = random.uniform(size=5000), random.uniform(size=5000) < 0.3
+    whole = metrics.precision_recall(scores, positive, points=5000)
+    thin = metrics.precision_recall(scores, positive, points=50)
+    assert len(whole["recall"]) == 5000
+    assert len(thin["recall"]) == len(thin["precision"]) == 50
+    pairs = set(zip(whole["recall"], whole["precision"], strict=True))
+    assert pairs >= set(zip(thin["recall"], thin["precision"], strict=True))
+    for axis in ("recall", "precision"):
+        assert (thin[axis][0], thin[axis][-1]) == (whole[axis][0], whole[axis][-1])
+    assert thin["recall"][-1] == 1.0
+
+
+def test_precision_recall_of_one_example_and_of_no_positives():
+    assert metrics.precision_recall(np.array([0.4]), np.array([True])) == {
+        "recall": [1.0],
+        "precision": [1.0],
+    }
+    none = metrics.precision_recall(np.array([0.4, 0.3]), np.array([False, False]))
+    assert none == {"recall": [0.0, 0.0], "precision": [0.0, 0.0]}
+    assert all(math.isfinite(value) for values in none.values() for value in values)
