@@ -1,7 +1,10 @@
 """Beam pipelines with the user's options. Import Beam from here."""
 
+import contextlib
 import logging
 import os
+import re
+from collections.abc import Iterator
 
 from conveyor.components.example_gen.settings import BeamSettings
 
@@ -17,14 +20,28 @@ from apache_beam.options.pipeline_options import PipelineOptions  # noqa: E402
 
 __all__ = ["beam", "beam_pipeline"]
 
+# What is left of an operating system's error once Beam has made a text of it.
+_OS_ERROR = re.compile(r"Error: \[Errno (\d+)\] (.+?)(?:: '(.+)')?(?: \[while running .*)?$", re.MULTILINE)
 
-def beam_pipeline(settings: BeamSettings) -> beam.Pipeline:
-    """Returns a Beam pipeline.
+
+@contextlib.contextmanager
+def beam_pipeline(settings: BeamSettings) -> Iterator[beam.Pipeline]:
+    """Opens a Beam pipeline, which runs when it is closed.
 
     Args:
         settings: Runner and options. The DirectRunner uses a thread for each core unless told.
+
+    Raises:
+        OSError: That of a worker, such as a full disk.
     """
     options = list(settings.options)
     if settings.runner == "DirectRunner" and not any("direct_" in option for option in options):
         options += [f"--direct_num_workers={os.cpu_count()}", "--direct_running_mode=multi_threading"]
-    return beam.Pipeline(options=PipelineOptions([f"--runner={settings.runner}", *options]))
+    try:
+        with beam.Pipeline(options=PipelineOptions([f"--runner={settings.runner}", *options])) as pipeline:
+            yield pipeline
+    except RuntimeError as error:
+        if found := _OS_ERROR.search(str(error)):
+            number, text, name = found.groups()
+            raise OSError(int(number), text, name) from None
+        raise

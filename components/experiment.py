@@ -14,7 +14,7 @@ from conveyor.components.example_validator.settings import ExampleValidatorSetti
 from conveyor.components.example_validator.stage import example_validator
 from conveyor.components.infra_validator.settings import InfraValidatorSettings, ProofSettings
 from conveyor.components.infra_validator.stage import infra_validator
-from conveyor.components.model_card.settings import ModelCardSettings
+from conveyor.components.model_card.settings import ModelCardSettings, PageSettings
 from conveyor.components.model_card.stage import model_card
 from conveyor.components.pusher.settings import PusherSettings
 from conveyor.components.pusher.stage import pusher
@@ -55,7 +55,7 @@ class Experiment(Settings):
     evaluator: JudgeSettings = JudgeSettings()
     infra_validator: ProofSettings = ProofSettings()
     pusher: PusherSettings = PusherSettings()
-    model_card: ModelCardSettings = ModelCardSettings()
+    model_card: PageSettings = PageSettings()
     seed: int = 0
     """Of initial weights, shuffling, dropout and resampling."""
 
@@ -117,7 +117,8 @@ def build_pipeline(experiment: Experiment, name: str, workspace: pathlib.Path) -
     task, seed = experiment.task, experiment.seed
     validation = experiment.validator.model_copy(update={"max_quarantine": experiment.data.max_quarantine})
     destination = experiment.pusher.to.replace("{workspace}", str(workspace)).replace("{name}", name)
-    title = experiment.model_card.title or name
+    values = experiment.model_dump(mode="json", by_alias=True)
+    page = {**values["model_card"], "title": experiment.model_card.title or name}
     return Pipeline(
         [
             Node(example_gen, experiment.data),
@@ -138,7 +139,7 @@ def build_pipeline(experiment: Experiment, name: str, workspace: pathlib.Path) -
             Node(evaluator, EvaluatorSettings(task=task, judge=experiment.evaluator, seed=seed)),
             Node(infra_validator, InfraValidatorSettings(task=task, proof=experiment.infra_validator)),
             Node(pusher, PusherSettings(to=destination)),
-            Node(model_card, experiment.model_card.model_copy(update={"title": title})),
+            Node(model_card, ModelCardSettings(**page, config=values)),
         ]
     )
 
@@ -175,7 +176,7 @@ def run(
     return LocalRunner(space, report).run(
         pipeline,
         name,
-        config=experiment.model_dump(mode="json", by_alias=True),
+        settings=experiment.model_dump(mode="json", by_alias=True),
         summary=SUMMARY,
         until=until,
         start=start,

@@ -45,7 +45,7 @@ class _NumberedSeeds(keras.random.SeedGenerator):
     def next(self, ordered: bool = True) -> tf.Tensor:
         del ordered
         self._asked += 1
-        return tf.stack([tf.constant(self._base * 1000 + self._asked, tf.int32), self._number])
+        return tf.stack([tf.constant((self._base * 1000 + self._asked) % 2**31, tf.int32), self._number])
 
 
 class Augmentation:
@@ -67,7 +67,7 @@ class Augmentation:
         """Augments a batch.
 
         Args:
-            number: int64 [], the batch's number since the beginning of training.
+            number: int64 [], another for each batch; decides all that is random.
             pixels: uint8 or float [n, height, width, channels] in [0, 255].
 
         Returns:

@@ -29,7 +29,8 @@ CREATE TABLE IF NOT EXISTS events (
     PRIMARY KEY (execution, direction, name));
 CREATE INDEX IF NOT EXISTS events_by_artifact ON events (artifact, direction);
 CREATE TABLE IF NOT EXISTS runs (
-    name TEXT PRIMARY KEY, config TEXT NOT NULL, started REAL NOT NULL, summary TEXT);
+    name TEXT PRIMARY KEY, config TEXT NOT NULL, settings TEXT NOT NULL, started REAL NOT NULL,
+    summary TEXT);
 CREATE TABLE IF NOT EXISTS looks (
     execution INTEGER NOT NULL REFERENCES executions (id), examples TEXT NOT NULL,
     split TEXT NOT NULL, purpose TEXT NOT NULL, at REAL NOT NULL);
@@ -151,10 +152,11 @@ class MetadataStore:
 
     # === runs and history ===
 
-    def start_run(self, name: str, config: str) -> None:
-        """Records that a run of the named config begins."""
+    def start_run(self, name: str, config: str, settings: Mapping[str, typing.Any]) -> None:
+        """Records that a run of the named config begins, with all its settings."""
+        row = (name, config, json.dumps(settings), time.time())
         with self._transaction() as db:
-            db.execute("INSERT INTO runs VALUES (?, ?, ?, NULL)", (name, config, time.time()))
+            db.execute("INSERT INTO runs VALUES (?, ?, ?, ?, NULL)", row)
 
     def finish_run(self, name: str, summary: dict[str, typing.Any]) -> None:
         """Records a run's summary."""
@@ -164,7 +166,8 @@ class MetadataStore:
     def runs(self) -> list[dict[str, typing.Any]]:
         """Returns all runs, newest first; `summary` is None for one that was cut short."""
         rows = self._query("SELECT * FROM runs ORDER BY started DESC, name")
-        return [{**row, "summary": json.loads(row["summary"] or "null")} for row in rows]
+        parsed = ("settings", "summary")
+        return [{**row, **{key: json.loads(row[key] or "null") for key in parsed}} for row in rows]
 
     def find_artifacts(self, prefix: str) -> list[dict[str, typing.Any]]:
         """Returns the artifacts whose digest starts with `prefix`."""

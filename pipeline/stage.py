@@ -34,8 +34,6 @@ class Context:
         run: Name of the run.
         workspace: Root of the workspace.
         scratch: A directory that outlives a crash: the same for every try at the same execution.
-        config: The whole experiment config as JSON values; for reports, never for decisions,
-            because it is no part of the cache key.
         lineage: Execution records of the inputs, newest first (see `MetadataStore.lineage`).
         looks: Filled by `look`: which splits' labels this stage used, and what for.
     """
@@ -43,7 +41,6 @@ class Context:
     run: str = ""
     workspace: pathlib.Path = pathlib.Path()
     scratch: pathlib.Path = pathlib.Path()
-    config: dict[str, typing.Any] = dataclasses.field(default_factory=dict)
     lineage: list[dict[str, typing.Any]] = dataclasses.field(default_factory=list)
     looks: list[dict[str, str]] = dataclasses.field(default_factory=list)
 

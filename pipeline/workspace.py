@@ -16,7 +16,7 @@ import secrets
 import shutil
 import time
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from conveyor.pipeline.artifacts import Artifact, is_complete
 from conveyor.pipeline.errors import UserError, from_os_error
@@ -50,12 +50,12 @@ class Workspace:
                 fix=told.fix if told else "choose a directory with --workspace",
             ) from None
 
-    def new_run(self, config: str) -> str:
+    def new_run(self, config: str, settings: Mapping[str, typing.Any]) -> str:
         """Records a new run and makes its directory; returns its name."""
         stamp = time.strftime("%Y%m%d-%H%M%S")
         name = f"{stamp}-{config}-{secrets.token_hex(4)}"
         (self.root / "runs" / name).mkdir()
-        self.store.start_run(name, config)
+        self.store.start_run(name, config, settings)
         return name
 
     def finish_run(self, run: str, summary: dict[str, typing.Any]) -> None:

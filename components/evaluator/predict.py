@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from conveyor.components.evaluator.saved_model import find_saved_model, open_served
 
-_MAX_PIXELS = 50_000_000
+_MAX_PIXELS = 50_000_000  # the default of data.max_pixels
 
 
 def predict_files(model: str, images: list[str], batch_size: int = 32) -> Iterator[dict[str, typing.Any]]:

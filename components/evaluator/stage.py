@@ -5,7 +5,7 @@ from conveyor.components.evaluator.settings import EvaluatorSettings
 from conveyor.pipeline.stage import Context, In, Out, stage
 
 
-@stage(warm=("tensorflow", "keras"))
+@stage(warm=("tensorflow", "keras", "tensorflow_datasets"))
 def evaluator(
     examples: In[Examples],
     model: In[Model],

@@ -14,6 +14,7 @@ import warnings
 
 import numpy as np
 import PIL.Image
+
 from conveyor.components.example_gen.containers import is_plain_jpeg, is_plain_png
 
 PIL.Image.init()  # all formats, once, and not from several threads

@@ -1,5 +1,6 @@
 """Reads a source into TFRecord shards with Beam: one chunk of the source, one shard a split."""
 
+import collections
 import contextlib
 import dataclasses
 import hashlib
@@ -10,6 +11,7 @@ import typing
 
 import pyarrow as pa
 import pyarrow.parquet
+
 from conveyor.components.artifacts import Examples
 from conveyor.components.beam import beam, beam_pipeline
 from conveyor.components.example_gen.images import RejectedError, measure
@@ -63,10 +65,12 @@ def ingest(examples: Examples, settings: ExampleGenSettings) -> None:
     """Fills an Examples artifact from `settings.source`.
 
     Raises:
-        UserError: Nothing in the source could be used.
+        UserError: There are too few classes, or too few images of one.
+        GateError: Not one image can be used.
     """
     reader = open_source(settings.source)
     classes = reader.classes()
+    _check_names(classes, settings.source)
     chunks = list(enumerate(reader.chunks()))
     work = examples.path / "parts"
     for folder in (work, examples.dataset_dir, examples.facts_dir):
@@ -86,7 +90,8 @@ def ingest(examples: Examples, settings: ExampleGenSettings) -> None:
             received=f"{len(quarantined)} files; the first: {json.dumps(quarantined[:1])[1:-1]}",
             where=settings.source,
         )
-    if len(quarantined) <= settings.max_quarantine * sum(summary.read for summary in summaries):
+    read = sum(summary.read for summary in summaries)
+    if len(quarantined) / read <= settings.max_quarantine:  # else the data is stopped for that
         _check_classes(classes, summaries, settings.source)
     channels = max(summary.channels for summary in summaries)
     _write_metadata(examples, classes, channels, summaries, counts)
@@ -94,7 +99,7 @@ def ingest(examples: Examples, settings: ExampleGenSettings) -> None:
         splits=counts,
         classes=classes,
         channels=channels,
-        read=sum(summary.read for summary in summaries),
+        read=read,
         quarantined=len(quarantined),
         summary={"quarantined": len(quarantined)},
     )
@@ -172,6 +177,20 @@ class _ShardWriter(beam.DoFn):
             "content_hash": content_hash,
         }
         return split, record, row
+
+
+def _check_names(classes: list[str], source: str) -> None:
+    """A TFDS data set keeps class names as lines of a file, without spaces around them."""
+    kept = collections.Counter(name.strip() for name in classes)
+    odd = [name for name in classes if name.strip().splitlines() != [name.strip()] or kept[name.strip()] > 1]
+    if odd:
+        raise UserError(
+            "class names that cannot be kept apart",
+            expected="names of one line that differ in more than spaces around them",
+            received=", ".join(map(repr, odd)),
+            where=source,
+            fix="rename these classes",
+        )
 
 
 def _check_classes(classes: list[str], summaries: list[ShardSummary], source: str) -> None:

@@ -1,6 +1,7 @@
 """Settings of example_gen: the `data` section of a config."""
 
 import pydantic
+
 from conveyor.pipeline.config import Settings
 
 

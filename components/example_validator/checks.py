@@ -1,13 +1,17 @@
 """The checks behind `example_validator`: each returns the anomalies it finds."""
 
 import collections
+import math
 import typing
 from collections.abc import Iterable
 
-from conveyor.components.example_validator.settings import ExampleValidatorSettings
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from conveyor.components.example_validator.settings import ExampleValidatorSettings
+from conveyor.pipeline.errors import UserError, did_you_mean
+
 Anomaly = dict[str, typing.Any]
+_RANGES = ("width", "height", "bytes", "brightness")  # what the statistics have a range of
 _SHOWN = 10  # examples named in an anomaly
 
 
@@ -29,8 +33,11 @@ def find_anomalies(
 
     Returns:
         Dicts with `kind`, `severity` ("error" or "warning"), `split`, `short`, `long`, `examples`.
+
+    Raises:
+        UserError: The schema does not say which classes there are, or speaks of what is not measured.
     """
-    classes = next(list(domain.value) for domain in schema.string_domain if domain.name == "label")
+    classes = _classes(schema)
     found = [
         *_quarantined(quarantine, read, settings.max_quarantine),
         *_empty_splits(statistics, settings.required_splits),
@@ -39,6 +46,17 @@ def find_anomalies(
         *_sizes_outside(statistics, schema),
     ]
     return sorted(found, key=lambda anomaly: anomaly["severity"] != "error")
+
+
+def _classes(schema: schema_pb2.Schema) -> list[str]:
+    domains = {domain.name: list(domain.value) for domain in schema.string_domain}
+    if "label" not in domains:
+        raise UserError(
+            "the schema does not say which classes there are",
+            expected='a string_domain with the name "label"',
+            received=", ".join(domains) or "no string_domain",
+        )
+    return domains["label"]
 
 
 def _anomaly(
@@ -124,8 +142,11 @@ def _sizes_outside(statistics: dict[str, typing.Any], schema: schema_pb2.Schema)
     for feature in schema.feature:
         if not feature.HasField("int_domain"):
             continue
-        low, high = feature.int_domain.min, feature.int_domain.max
+        low, high = _limits(feature.int_domain)
         for split, values in statistics.items():
+            if feature.name not in values:
+                fix = did_you_mean(feature.name, _RANGES)
+                raise UserError(f"the schema has a range of {feature.name}, which is not measured", fix=fix)
             seen_low, seen_high = values[feature.name]["min"], values[feature.name]["max"]
             if seen_low < low or seen_high > high:
                 found.append(
@@ -133,9 +154,15 @@ def _sizes_outside(statistics: dict[str, typing.Any], schema: schema_pb2.Schema)
                         f"{feature.name}_range",
                         "warning",
                         f"{feature.name} outside the schema",
-                        f"split {split} has {feature.name} from {seen_low:g} to {seen_high:g};"
-                        f" the schema says {low} to {high}",
+                        f"split {split} has {feature.name} from {seen_low:.10g} to {seen_high:.10g};"
+                        f" the schema says {low:.10g} to {high:.10g}",
                         split=split,
                     )
                 )
     return found
+
+
+def _limits(domain: schema_pb2.IntDomain) -> tuple[float, float]:
+    """Returns the limits of a range; without end where the schema leaves one out."""
+    low = domain.min if domain.HasField("min") else -math.inf
+    return low, domain.max if domain.HasField("max") else math.inf

@@ -1,6 +1,7 @@
 """Settings of example_validator."""
 
 import pydantic
+
 from conveyor.pipeline.config import Settings
 
 

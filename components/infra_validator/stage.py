@@ -5,7 +5,7 @@ from conveyor.components.infra_validator.settings import InfraValidatorSettings
 from conveyor.pipeline.stage import Context, In, Out, stage
 
 
-@stage(warm=("tensorflow",))
+@stage(warm=("tensorflow", "tensorflow_datasets"))
 def infra_validator(
     examples: In[Examples],
     model: In[Model],

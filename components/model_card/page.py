@@ -26,7 +26,7 @@ def render(results: Results, settings: ModelCardSettings, context: Context) -> s
     Args:
         results: What the run produced.
         settings: What to show.
-        context: Its config, lineage and workspace are used.
+        context: Its lineage and workspace are used.
     """
     environment = _environment()
     config = json.dumps(vega.CONFIG, sort_keys=True)
@@ -46,7 +46,7 @@ def render(results: Results, settings: ModelCardSettings, context: Context) -> s
         checks=results.blessing.read()["checks"] if results.blessing else None,
         proof=sections.proof_section(results),
         lineage=sections.lineage_section(context.lineage, context.workspace),
-        config=shorten_paths(context.config, context.workspace),
+        config=shorten_paths(settings.config, context.workspace),
     )
 
 

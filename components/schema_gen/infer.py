@@ -3,9 +3,10 @@
 import pathlib
 import typing
 
-from conveyor.pipeline.errors import UserError
 from google.protobuf import text_format
 from tensorflow_metadata.proto.v0 import schema_pb2
+
+from conveyor.pipeline.errors import UserError
 
 _DOMAINS = {"label": "classes", "format": "formats", "mode": "modes"}
 _RANGES = ("width", "height")
@@ -48,3 +49,5 @@ def read_schema(path: pathlib.Path) -> schema_pb2.Schema:
         return text_format.Parse(path.read_text(encoding="utf-8"), schema_pb2.Schema())
     except text_format.ParseError as error:
         raise UserError(f"the schema cannot be parsed: {error}", where=str(path)) from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"the schema is no text in UTF-8: {error}", where=str(path)) from None

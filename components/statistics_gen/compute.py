@@ -4,17 +4,17 @@ import collections
 import dataclasses
 import functools
 import json
-import math
 import pathlib
 import typing
 from collections.abc import Iterable
 
 import numpy as np
 import pyarrow.parquet
+
 from conveyor.components.artifacts import Examples
 from conveyor.components.beam import beam, beam_pipeline
 from conveyor.components.statistics_gen.settings import StatisticsGenSettings
-from conveyor.components.statistics_gen.sketch import Sketch
+from conveyor.components.statistics_gen.sketch import Sketch, deviation
 
 NUMBERS = ("width", "height", "bytes", "brightness")
 _CATEGORIES = ("label", "format", "mode")
@@ -118,17 +118,14 @@ def _merge_all(summaries: Iterable[SplitSummary]) -> SplitSummary:
 
 def _document(summary: SplitSummary, classes: list[str], quantiles: int) -> dict[str, typing.Any]:
     labels = summary.categories["label"]
-    means = [total / summary.pixels for total in summary.sums]
-    squares = [total / summary.pixels for total in summary.squares]
-    deviations = [
-        math.sqrt(max(square - mean * mean, 0.0)) for mean, square in zip(means, squares, strict=True)
-    ]
     return {
         "examples": sum(labels.values()),
         "classes": {name: labels.get(label, 0) for label, name in enumerate(classes)},
         "formats": dict(sorted(summary.categories["format"].items())),
         "modes": dict(sorted(summary.categories["mode"].items())),
-        "channel_mean": means,
-        "channel_std": deviations,
+        "channel_mean": [total / summary.pixels for total in summary.sums],
+        "channel_std": [
+            deviation(summary.pixels, *sums) for sums in zip(summary.sums, summary.squares, strict=True)
+        ],
         **{name: summary.numbers[name].describe(quantiles) for name in NUMBERS},
     }

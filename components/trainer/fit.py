@@ -90,7 +90,6 @@ def fit(
         context.look("validation", "choose")
     history = model.fit(
         training_input(examples, transform_graph, task, settings),
-        steps_per_epoch=steps,
         validation_data=validation,
         epochs=how.epochs,
         callbacks=callbacks,

@@ -20,7 +20,7 @@ _SHUFFLE_EXAMPLES = 20_000
 def training_input(
     examples: Examples, transform_graph: TransformGraph, task: Task, settings: TrainerSettings
 ) -> tf.data.Dataset:
-    """Returns shuffled and augmented batches (inputs, targets) of the training split, all epochs.
+    """Returns shuffled and augmented batches (inputs, targets) of the training split, new each epoch.
 
     Raises:
         UserError: The augmentation names a layer or an argument that is not there.
@@ -30,10 +30,11 @@ def training_input(
     room = max(_SHUFFLE_BYTES // bytes_each, 1)
     buffer = min(examples.properties["splits"]["train"], room, _SHUFFLE_EXAMPLES)
     dataset = dataset.shuffle(buffer, seed=settings.seed, reshuffle_each_iteration=True)
-    batches = dataset.batch(how.batch_size, num_parallel_calls=tf.data.AUTOTUNE).repeat(how.epochs)
+    batches = dataset.batch(how.batch_size, num_parallel_calls=tf.data.AUTOTUNE)
     if settings.augment:
         augment = _augmentation(settings)
-        batches = batches.enumerate().map(
+        numbers = tf.data.Dataset.random(seed=settings.seed, rerandomize_each_iteration=True)
+        batches = tf.data.Dataset.zip(numbers, batches).map(
             lambda number, batch: (augment(number, batch[0]), batch[1]), num_parallel_calls=tf.data.AUTOTUNE
         )
     return _normalized(batches, transform_graph)

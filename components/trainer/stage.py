@@ -5,7 +5,7 @@ from conveyor.components.trainer.settings import TrainerSettings
 from conveyor.pipeline.stage import Context, In, Out, stage
 
 
-@stage(warm=("tensorflow", "keras"))
+@stage(warm=("tensorflow", "keras", "tensorflow_datasets"))
 def trainer(
     examples: In[Examples],
     transform_graph: In[TransformGraph],

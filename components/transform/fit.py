@@ -3,7 +3,9 @@
 import typing
 
 from conveyor.components.transform.settings import TransformSettings
+from conveyor.pipeline.errors import UserError
 
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601: how decoders make grey of RGB
 _LARGEST = 224  # pixels; where sizes differ and none is configured
 
 
@@ -16,7 +18,16 @@ def fit(
         statistics: The document of a Statistics artifact; only `train` is used.
         data_channels: Most channels of any image.
         settings: What to do.
+
+    Raises:
+        UserError: There is no training split.
     """
+    if "train" not in statistics:
+        raise UserError(
+            "there is no training split to fit the preprocessing on",
+            expected="a split train",
+            received=", ".join(statistics),
+        )
     train = statistics["train"]
     height, width = settings.size or _common_size(train)
     channels = settings.channels or data_channels
@@ -39,7 +50,13 @@ def _common_size(train: dict[str, typing.Any]) -> tuple[int, int]:
 
 
 def _match(values: list[float], channels: int) -> list[float]:
-    """Returns a value per channel: grey repeated, or RGB averaged."""
+    """Returns a value per channel: grey repeated, or RGB as luma.
+
+    The mean of luma is the luma of the means. Of deviations that gives the largest that luma can
+    have, which is near the truth, because the channels of photographs go together.
+    """
     if len(values) == channels:
         return values
-    return values * channels if len(values) == 1 else [sum(values) / len(values)]
+    if len(values) == 1:
+        return values * channels
+    return [sum(weight * value for weight, value in zip(_LUMA, values, strict=True))]

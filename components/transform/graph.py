@@ -22,7 +22,7 @@ class Preprocessing(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def decode(self, image: tf.Tensor) -> tf.Tensor:
-        """Returns uint8 [height, width, channels] of one PNG, JPEG, GIF or BMP file's bytes."""
+        """Returns uint8 [height, width, channels] of one PNG or JPEG; of RGB, of one GIF or BMP too."""
         pixels = tf.io.decode_image(image, self.channels, expand_animations=False)
         pixels.set_shape([None, None, self.channels])
         same = tf.reduce_all(tf.shape(pixels)[:2] == self.size)

@@ -3,6 +3,7 @@
 import typing
 
 import pydantic
+
 from conveyor.pipeline.config import Settings
 
 

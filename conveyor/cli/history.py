@@ -19,7 +19,6 @@ LATEST = "latest"
 DATABASE = "metadata.sqlite"
 _FEWEST_CHARACTERS = 4  # of a digest
 _MOST_OPTIONS = 10
-_DIGEST = re.compile(r"/artifacts/[^/]+/([0-9a-f]{32})(?:/|$)")
 
 Run = dict[str, typing.Any]
 Record = dict[str, typing.Any]
@@ -110,12 +109,9 @@ def find_artifact(store: MetadataStore, prefix: str) -> Record:
     raise UserError(f"there is no artifact {prefix!r}", expected=expected, fix=_nearest(prefix, options))
 
 
-def run_settings(store: MetadataStore, run: Run) -> dict[str, typing.Any]:
-    """Returns "stage.key" -> value of what a run's artifacts were made with, as far as its summary tells."""
-    texts = [text for text in (run["summary"] or {}).values() if isinstance(text, str)]
-    digests = [digest for text in texts for digest in _DIGEST.findall(text)]
-    records = store.lineage(digests) if digests else []
-    return flatten({record["stage"]: record["settings"] for record in reversed(records)})
+def run_settings(run: Run) -> dict[str, typing.Any]:
+    """Returns dotted key -> value of a run's settings."""
+    return flatten(run["settings"])
 
 
 def chosen_settings(stage: str, settings: dict[str, typing.Any]) -> dict[str, typing.Any]:

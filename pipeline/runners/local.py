@@ -72,7 +72,7 @@ class LocalRunner:
         pipeline: Pipeline,
         name: str,
         *,
-        config: Mapping[str, typing.Any] | None = None,
+        settings: Mapping[str, typing.Any] | None = None,
         summary: Mapping[str, typing.Any] | None = None,
         until: str | None = None,
         start: str | None = None,
@@ -82,7 +82,7 @@ class LocalRunner:
         Args:
             pipeline: What to run.
             name: Name of the config, for the run's name.
-            config: The whole config as JSON values.
+            settings: All settings as JSON values, to be recorded with the run.
             summary: The summary's keys before any stage has added to them.
             until: Last stage to run.
             start: This stage and what depends on it run even if their results are cached.
@@ -95,9 +95,9 @@ class LocalRunner:
         """
         nodes = pipeline.select(until, start)
         forced = pipeline.downstream(start) if start else set()
-        run = self.workspace.new_run(name)
+        run = self.workspace.new_run(name, settings or {})
         with self.workspace.staging(run) as staging:
-            belt = _Belt(self.workspace, pipeline, nodes, forced, run, staging, dict(config or {}))
+            belt = _Belt(self.workspace, pipeline, nodes, forced, run, staging)
             try:
                 result = belt.run(self._report)
             finally:
@@ -133,7 +133,6 @@ class _Belt:
         forced: set[str],
         run: str,
         staging: pathlib.Path,
-        config: dict[str, typing.Any],
     ):
         self.workspace = workspace
         self.pipeline = pipeline
@@ -141,7 +140,6 @@ class _Belt:
         self.forced = forced
         self.run_name = run
         self.staging = staging
-        self.config = config
         self.outputs: dict[str, Outputs] = {}
         self.warm: WarmProcess | None = None
         self.error: ConveyorError | None = None
@@ -294,7 +292,6 @@ class _Belt:
                 "run": self.run_name,
                 "workspace": str(self.workspace.root),
                 "scratch": str(scratch),
-                "config": self.config,
                 "lineage": lineage,
             },
         )

@@ -10,6 +10,7 @@ line with the child's exit status out. The child writes its result beside the sp
 """
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -104,6 +105,7 @@ def main(modules: list[str]) -> None:
     with _quiet():
         for module in modules:
             importlib.import_module(module)
+    gc.freeze()  # children need not scan, and so copy, all that was imported
     pending = b""
     while block := os.read(0, 65536):
         pending += block

@@ -5,12 +5,12 @@ import subprocess
 import sys
 import types
 
-import conveyor.components
 import pytest
+
+import conveyor.components
+from conveyor.cli.app import main
 from conveyor.pipeline.artifacts import Artifact, seal
 from conveyor.pipeline.workspace import Workspace
-
-from conveyor.cli.app import main
 
 FAKES = pathlib.Path(__file__).with_name("fakes.py")
 
@@ -92,7 +92,7 @@ def execute(space, run, stage, settings, inputs, kind, content):
 
 def record_run(space, epochs, accuracy, cached):
     """Records a run of three stages; returns its name and artifacts."""
-    run = space.new_run("digits_cnn")
+    run = space.new_run("digits_cnn", {"trainer": {"epochs": epochs, "note": "[red]x[/red]"}, "seed": 0})
     if cached:
         examples = space.store.find_artifacts("")[0]
         examples = Examples.load(space.root / examples["path"])
@@ -128,7 +128,7 @@ def history(tmp_path):
     space = Workspace(tmp_path / "space")
     older = record_run(space, 3, 0.95, cached=False)
     newer = record_run(space, 5, 0.85, cached=True)
-    space.store.start_run("19990101-000000-cut-short", "cut")
+    space.store.start_run("19990101-000000-cut-short", "cut", {"seed": 1})
     with space.store._transaction() as db:
         db.execute("UPDATE runs SET started = 0 WHERE config = 'cut'")
     return types.SimpleNamespace(root=space.root, store=space.store, older=older, newer=newer)

@@ -116,7 +116,6 @@ def modules():
 
 if __name__ == "__main__":
     import conveyor.components
-
     from conveyor.__main__ import main
 
     sys.modules.update(modules())

@@ -2,9 +2,9 @@ import io
 import json
 
 import pytest
-from conveyor.pipeline.runners.local import StageReport
 
 from conveyor.cli.progress import Progress
+from conveyor.pipeline.runners.local import StageReport
 
 
 def test_prints_stages_metrics_and_verdicts(fakes, call):

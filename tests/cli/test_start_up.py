@@ -61,9 +61,8 @@ def test_lineage_imports_nothing_heavy(history):
 
 @needs_stages
 def test_the_default_workspace_is_that_of_the_library():
-    from conveyor.components import experiment
-
     from conveyor.cli.options import DEFAULT_WORKSPACE
+    from conveyor.components import experiment
 
     assert DEFAULT_WORKSPACE == experiment.DEFAULT_WORKSPACE
 

@@ -89,7 +89,8 @@ class Started:
     def __init__(self, words, **options):
         self._mark = f"TOY_MARK={uuid.uuid4()}"
         name, _, value = self._mark.partition("=")
-        env = {**os.environ, "PYTHONPATH": str(TOYS), name: value}
+        path = os.pathsep.join([str(TOYS), os.environ.get("PYTHONPATH", "")])
+        env = {**os.environ, "PYTHONPATH": path, name: value}
         self.process = subprocess.Popen(
             [sys.executable, *map(str, words)], env=env, text=True, stdout=subprocess.PIPE, **options
         )

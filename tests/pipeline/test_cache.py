@@ -47,6 +47,14 @@ def test_second_run_is_cached_and_starts_no_process(run, control, started):
     assert {k: v for k, v in second.summary.items() if k not in ("run", "stages")} == {"config": "toy"}
 
 
+def test_second_run_imports_nothing_heavy(start_run):
+    [first, _] = start_run().lines()
+    [second, imported] = start_run().lines()
+    assert set(first["stages"].values()) == {"done"}
+    assert set(second["stages"].values()) == {"cached"}
+    assert imported == {"heavy": False}
+
+
 def test_second_run_of_renamed_stages_starts_no_process(run, control, started):
     settings = toy_stages.Toy(control=str(control.path))
     nodes = [Node(toy_stages.load, settings, "first"), Node(toy_stages.fit, settings, "second")]

@@ -75,6 +75,12 @@ def test_load_config(tmp_path):
             "one of: family, filters, padding",
         ),
         ("fit:\n  rate:\n    warmups: 1\n", "unknown key 'fit.rate.warmups'", 3, "did you mean 'warmup'?"),
+        (
+            "teachers:\n- family: vit\n  patch: 1\n  head: 2\n",
+            "unknown key 'teachers.0.head'",
+            4,
+            "did you mean 'heads'?",
+        ),
         ("augment:\n- flip: true\n- flop: true\n", "unknown key 'augment.1.flop'", 3, "did you mean 'flip'?"),
     ],
 )

@@ -26,7 +26,6 @@ def spec(control, tmp_path):
             "run": "run-1",
             "workspace": str(tmp_path),
             "scratch": str(tmp_path / "scratch"),
-            "config": {"seed": 1},
             "lineage": [{"stage": "load"}],
         },
     )
@@ -51,16 +50,14 @@ def test_result(spec, control, tmp_path):
         "output.properties['epochs'] = (1, 2)\n"
         "context.look('test', 'report')\n"
         "(context.scratch / 'seen').write_text(\n"
-        "    f'{context.run} {context.workspace} {context.config} {context.lineage}')\n",
+        "    f'{context.run} {context.workspace} {context.lineage}')\n",
     )
     assert execute(spec) == {
         "properties": {"fitted": {"epochs": [1, 2]}},  # as JSON has it, like a cached one
         "looks": [{"split": "test", "purpose": "report"}],
     }
     assert (tmp_path / "fitted" / "text.txt").read_text() == "data, fitted v"
-    assert (
-        tmp_path / "scratch" / "seen"
-    ).read_text() == f"run-1 {tmp_path} {{'seed': 1}} [{{'stage': 'load'}}]"
+    assert (tmp_path / "scratch" / "seen").read_text() == f"run-1 {tmp_path} [{{'stage': 'load'}}]"
 
 
 def test_absent_optional_input_is_none(control, tmp_path):

@@ -29,7 +29,7 @@ def summary_of(workspace, result):
 def test_run(run, control, workspace, published):
     reports = []
     runner = LocalRunner(workspace, lambda *report: reports.append(report))
-    result = runner.run(toy_pipeline(control, ALL, load="1", fit="2"), "toy", config={"seed": 3})
+    result = runner.run(toy_pipeline(control, ALL, load="1", fit="2"), "toy", settings={"seed": 3})
     assert result.error is None
     assert outcome(result) == dict.fromkeys(ALL, "done")
     assert control.log == list(ALL)
@@ -65,10 +65,11 @@ def test_summary(workspace, control):
 
 
 def test_stage_is_told_of_its_run(run, control, workspace):
-    control.do("card", "output.properties['told'] = [context.run, context.config, context.lineage]")
-    result = run(toy_pipeline(control, LIGHT, load="7"), config={"seed": 3})
-    name, config, lineage = result.outputs["card"]["card"].properties["told"]
-    assert (name, config) == (result.run, {"seed": 3})
+    control.do("card", "output.properties['told'] = [context.run, context.lineage]")
+    result = run(toy_pipeline(control, LIGHT, load="7"), settings={"seed": 3})
+    name, lineage = result.outputs["card"]["card"].properties["told"]
+    assert name == result.run
+    assert workspace.store.runs()[0]["settings"] == {"seed": 3}
     assert [(step["stage"], step["settings"]["value"]) for step in lineage] == [("load", "7")]
     made = result.outputs["card"]["card"].digest
     assert [step["stage"] for step in workspace.store.lineage([made])] == ["card", "load"]

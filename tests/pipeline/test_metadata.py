@@ -89,9 +89,9 @@ def test_execution_is_finished_as_a_whole_or_not_at_all(store):
 
 def test_constraint_is_a_bug_not_a_fault_of_the_user(store):
     record(store, "load", outputs=["a"])
-    store.start_run("run", "c")
+    store.start_run("run", "c", {})
     with pytest.raises(sqlite3.IntegrityError):
-        store.start_run("run", "c")
+        store.start_run("run", "c", {})
 
 
 # === runs and history ===
@@ -100,7 +100,7 @@ def test_constraint_is_a_bug_not_a_fault_of_the_user(store):
 def test_runs(store, monkeypatch):
     for second, name in enumerate(["first", "second"]):
         monkeypatch.setattr("time.time", lambda second=second: second)
-        store.start_run(name, "digits")
+        store.start_run(name, "digits", {})
     store.finish_run("first", {"metrics": {}})
     assert [(run["name"], run["config"], run["summary"]) for run in store.runs()] == [
         ("second", "digits", None),

@@ -115,5 +115,5 @@ def test_parameter_of_another_type_is_refused(function, received):
 
 
 def test_context_starts_empty():
-    assert (Context().config, Context().lineage, Context().looks) == ({}, [], [])
+    assert (Context().lineage, Context().looks) == ([], [])
     assert Context().workspace == pathlib.Path()

@@ -76,13 +76,13 @@ def test_workspace_with_a_damaged_store(tmp_path):
 
 
 def test_run_names_are_unique_and_recorded(workspace):
-    names = {workspace.new_run("digits") for _ in range(20)}
+    names = {workspace.new_run("digits", {}) for _ in range(20)}
     assert len(names) == 20
     assert {run["name"] for run in workspace.store.runs()} == names == set(entries(workspace.root / "runs"))
 
 
 def test_finish_run(workspace):
-    run = workspace.new_run("digits")
+    run = workspace.new_run("digits", {})
     workspace.finish_run(run, {"metrics": {"accuracy": 1}})
     folder = workspace.root / "runs" / run
     assert entries(folder) == ["summary.json"]

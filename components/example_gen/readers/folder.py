@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Iterator, Sequence
 
 from absl import logging
+
 from conveyor.components.example_gen.readers.reader import RawExample, cut
 from conveyor.pipeline.errors import UserError
 from conveyor.pipeline.fingerprint import fingerprint_files
@@ -34,7 +35,8 @@ class FolderReader:
         folder: The directory that holds class folders, or split folders that hold them.
 
     Raises:
-        UserError: It is missing, no directory, or holds no image below a class folder.
+        UserError: It is missing, no directory, holds no image below a class folder, or mixes
+            splits with other folders.
     """
 
     def __init__(self, folder: str):
@@ -58,22 +60,36 @@ class FolderReader:
     @functools.cached_property
     def _files(self) -> list[tuple[str, str, str]]:
         """(relative path, class, split) of every image, sorted by path."""
-        tops = sorted(entry.name for entry in os.scandir(self.folder) if _is_folder(entry))
-        in_splits = bool(tops) and all(name.lower() in SPLITS for name in tops)
+        paths = sorted(_walk(self.folder))
+        images = [path.split("/") for path in paths if _suffix(path) in SUFFIXES and "/" in path]
+        in_splits = self._has_splits(images)
         found = []
-        ignored: collections.Counter[str] = collections.Counter()
-        for path in _walk(self.folder):
-            parts = path.split("/")
-            split = SPLITS[parts.pop(0).lower()] if in_splits and len(parts) > 1 else ""
-            suffix = os.path.splitext(path)[1].lower()
-            if suffix in SUFFIXES and len(parts) > 1:
-                found.append((path, parts[0], split))
-            else:
-                ignored[suffix or "no suffix"] += 1
+        for parts in images:
+            split = SPLITS[parts[0].lower()] if in_splits else ""
+            folders = parts[1:-1] if in_splits else parts[:-1]
+            if folders:
+                found.append(("/".join(parts), _printable(folders[0]), split))
+        ignored = collections.Counter(map(_suffix, paths)) - collections.Counter(_suffix(f[0]) for f in found)
         if ignored:
-            kinds = ", ".join(f"{count} {suffix}" for suffix, count in sorted(ignored.items()))
+            kinds = ", ".join(f"{count} {suffix or 'no suffix'}" for suffix, count in sorted(ignored.items()))
             logging.info("files in %s that are no images in class folders: %s", self.folder, kinds)
         return found
+
+    def _has_splits(self, images: list[list[str]]) -> bool:
+        """Whether the top folders are splits; each image is given by the parts of its path."""
+        tops = {parts[0] for parts in images}
+        splits = {name for name in tops if name.lower() in SPLITS}
+        nested = {parts[0] for parts in images if len(parts) > 2}
+        # One of that name may be a class (there are trains); two with folders in them are no accident.
+        if splits != tops and len({SPLITS[name.lower()] for name in splits & nested}) > 1:
+            raise UserError(
+                "data.source: some folders are named like splits, others are not",
+                expected="only class folders, or only split folders that hold class folders",
+                received=", ".join(sorted(map(_printable, tops))),
+                where=self.folder,
+                fix="move or rename the folders that are no splits",
+            )
+        return bool(tops) and splits == tops
 
     def classes(self) -> list[str]:
         # A class folder without images is a class too: that it is empty must not go unnoticed.
@@ -82,8 +98,10 @@ class FolderReader:
     def _class_folders(self) -> set[str]:
         parents = [self.folder]
         if self.splits():
-            parents = [entry.path for entry in os.scandir(self.folder) if _is_folder(entry)]
-        return {entry.name for parent in parents for entry in os.scandir(parent) if _is_folder(entry)}
+            tops = (entry for entry in os.scandir(self.folder) if _is_folder(entry))
+            parents = [entry.path for entry in tops if entry.name.lower() in SPLITS]
+        found = (entry for parent in parents for entry in os.scandir(parent) if _is_folder(entry))
+        return {_printable(entry.name) for entry in found}
 
     def splits(self) -> set[str]:
         return {split for _, _, split in self._files if split}
@@ -93,15 +111,15 @@ class FolderReader:
 
     def chunks(self) -> list[Sequence[tuple[str, str, str]]]:
         # In the order of hashed paths, so that every shard holds a mix of classes.
-        return cut(sorted(self._files, key=lambda file: hashlib.sha256(file[0].encode()).digest()))
+        return cut(sorted(self._files, key=lambda file: hashlib.sha256(os.fsencode(file[0])).digest()))
 
     def read(self, chunk: Sequence[tuple[str, str, str]]) -> Iterator[RawExample]:
         for path, label, split in chunk:
             try:
                 with open(os.path.join(self.folder, path), "rb", buffering=0) as file:
-                    yield RawExample(path, label, split, file.read())
+                    yield RawExample(_printable(path), label, split, file.read())
             except OSError as error:
-                yield RawExample(path, label, split, None, str(error.strerror))
+                yield RawExample(_printable(path), label, split, None, str(error.strerror))
 
     def __getstate__(self) -> dict[str, str]:
         return {"folder": self.folder}  # workers get chunks, they need no listing
@@ -111,11 +129,23 @@ def _is_folder(entry: "os.DirEntry[str]") -> bool:
     return entry.is_dir() and not entry.name.startswith(".")
 
 
-def _walk(folder: str) -> Iterator[str]:
-    """Yields the relative POSIX paths of files that are not hidden, sorted."""
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        base = os.path.relpath(parent, folder).replace(os.sep, "/")
-        for name in sorted(names):
-            if not name.startswith("."):
-                yield name if base == "." else f"{base}/{name}"
+def _walk(folder: str, inside: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yields the relative POSIX paths of files that are not hidden; follows links, but in no circle."""
+    real = os.path.realpath(folder)
+    if real in inside:
+        return
+    for entry in os.scandir(folder):
+        if _is_folder(entry):
+            yield from (f"{entry.name}/{path}" for path in _walk(entry.path, (*inside, real)))
+        # A link to nowhere is to be noticed; a device or a pipe is not to be read.
+        elif not entry.name.startswith(".") and (entry.is_file() or entry.is_symlink()):
+            yield entry.name
+
+
+def _suffix(path: str) -> str:
+    return os.path.splitext(path)[1].lower()
+
+
+def _printable(name: str) -> str:
+    """Returns a file name as valid text; bytes that are none appear as escapes."""
+    return os.fsencode(name).decode("utf-8", "backslashreplace")

@@ -1,14 +1,14 @@
 """A TensorFlow Datasets name, such as `mnist` or `cifar10:3.0.2`, downloaded when it is not there."""
 
 import functools
-import io
 import pathlib
 import typing
 from collections.abc import Iterator
 
 from conveyor.components.example_gen.readers.reader import RawExample
-from conveyor.pipeline.digest import digest_of
+from conveyor.pipeline.digest import digest_of, list_files
 from conveyor.pipeline.errors import UserError
+from conveyor.pipeline.fingerprint import fingerprint_files
 
 _SHARD = 2000
 
@@ -31,7 +31,7 @@ class TFDSReader:
         import tensorflow_datasets as tfds
 
         try:
-            if pathlib.Path(self.name).is_dir():
+            if self._is_directory:
                 builder = tfds.builder_from_directory(self.name)
             else:
                 builder = tfds.builder(self.name)
@@ -44,15 +44,26 @@ class TFDSReader:
                 where=str(error).strip().splitlines()[0][:300] if str(error).strip() else "",
                 fix="for images of your own use -o data.source=folder:DIR",
             ) from None
-        features = builder.info.features
-        if "image" not in features or not isinstance(features.get("label"), tfds.features.ClassLabel):
+        self._check_features(builder.info.features)
+        return builder
+
+    @property
+    def _is_directory(self) -> bool:
+        return (pathlib.Path(self.name) / "dataset_info.json").is_file()
+
+    def _check_features(self, features: typing.Any) -> None:
+        import tensorflow_datasets as tfds
+
+        parts = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
+        image, label = parts.get("image"), parts.get("label")
+        usable = isinstance(image, tfds.features.Image) and image.np_dtype in ("uint8", "uint16")
+        if not usable or not isinstance(label, tfds.features.ClassLabel):
             raise UserError(
                 "data.source: the data set has no labelled images",
-                expected="features `image` and `label`",
-                received=", ".join(sorted(features)),
+                expected="features `image` (an Image of uint8 or uint16) and `label` (a ClassLabel)",
+                received=" ".join(repr(features).split())[:300],
                 where=f"tfds:{self.name}",
             )
-        return builder
 
     def classes(self) -> list[str]:
         return list(self._builder.info.features["label"].names)
@@ -61,7 +72,8 @@ class TFDSReader:
         return set(self._builder.info.splits)
 
     def fingerprint(self, workspace: pathlib.Path) -> str:
-        del workspace
+        if self._is_directory:
+            return fingerprint_files(self.name, list_files(pathlib.Path(self.name)), workspace)
         info = self._builder.info
         splits = {name: [split.num_examples, split.num_bytes] for name, split in info.splits.items()}
         return digest_of({"tfds": info.full_name, "splits": splits})
@@ -78,23 +90,17 @@ class TFDSReader:
 
         split, start, stop = chunk
         names = self.classes()
-        encoded = self._builder.info.features["image"].encoding_format in ("png", "jpeg", None)
-        decoders = {"image": tfds.decode.SkipDecoding()} if encoded else None
-        part = tfds.core.ReadInstruction(split, from_=start, to=stop, unit="abs")
-        dataset = self._builder.as_dataset(split=part, decoders=decoders, shuffle_files=False)
+        dataset = self._builder.as_dataset(
+            split=tfds.core.ReadInstruction(split, from_=start, to=stop, unit="abs"),
+            decoders={"image": tfds.decode.SkipDecoding()},
+            # One file after the other, so that a key is the number of its example.
+            read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
+            shuffle_files=False,
+        )
         for offset, example in enumerate(tfds.as_numpy(dataset)):
             label = int(example["label"])
-            image = example["image"]
-            data = image if isinstance(image, bytes) else _encode(image)
-            yield RawExample(f"{split}/{start + offset:08d}", names[label] if label >= 0 else "", split, data)
+            name = names[label] if label >= 0 else ""
+            yield RawExample(f"{split}/{start + offset:08d}", name, split, example["image"])
 
     def __getstate__(self) -> dict[str, str]:
         return {"name": self.name}
-
-
-def _encode(pixels: typing.Any) -> bytes:
-    import PIL.Image
-
-    file = io.BytesIO()
-    PIL.Image.fromarray(pixels.squeeze()).save(file, "PNG")
-    return file.getvalue()

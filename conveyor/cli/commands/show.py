@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     chosen = [find_run(known, name) for name in arguments.runs]
     if len(chosen) == 1:
         return _summary(chosen[0])
-    settings = [run_settings(store, run) for run in chosen]
+    settings = [run_settings(run) for run in chosen]
     return {"runs": [_summary(run) for run in chosen], "settings": _differences(settings)}
 
 

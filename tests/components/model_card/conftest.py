@@ -52,10 +52,14 @@ class Run:
         context = Context(
             run=f"run-{out}",
             workspace=self.folder,
-            config=config or {},
             lineage=self.lineage() if lineage is None else lineage,
         )
-        model_card(**self.made, card=card, settings=settings or ModelCardSettings(), context=context)
+        model_card(
+            **self.made,
+            card=card,
+            settings=settings or ModelCardSettings(config=config or {}),
+            context=context,
+        )
         assert [file.name for file in path.iterdir()] == ["model_card.html"]
         assert card.properties == {"summary": {"model_card": "{path}/model_card.html"}}
         return card.file.read_text(encoding="utf-8")

@@ -24,7 +24,7 @@ def test_no_text_becomes_markup(run, hostile_run):
 
 def test_the_text_itself_is_still_there(hostile_run):
     text = hostile_run.hostile
-    page = hostile_run.card(settings=ModelCardSettings(title=text), config={"name": text})
+    page = hostile_run.card(settings=ModelCardSettings(title=text, config={"name": text}))
     assert "&lt;/script&gt;&lt;img src=x onerror=alert(1)&gt;&#34;&#39;&amp;{{7*7}}" in page
     assert "<img src=x" not in page
 

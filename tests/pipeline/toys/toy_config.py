@@ -36,9 +36,13 @@ class Step(Settings):
     crop: int | None = None
 
 
+Family = typing.Annotated[Cnn | Vit, pydantic.Field(discriminator="family")]
+
+
 class Config(Settings):
     data: str = "digits"
-    model: typing.Annotated[Cnn | Vit, pydantic.Field(discriminator="family")] = Cnn(family="cnn")
+    model: Family = Cnn(family="cnn")
+    teachers: list[Family] = []
     fit: Fit = Fit()
     schema_: Schedule = pydantic.Field(Schedule(warmup=0), alias="schema")
     augment: list[Step] = []

@@ -1,4 +1,4 @@
-"""Trains in this process: EXAMPLES GRAPH SEED OUT; prints the artifact's digest."""
+"""Trains in this process: EXAMPLES GRAPH OUT; prints the artifact's digest."""
 
 import pathlib
 import sys
@@ -7,11 +7,12 @@ from small_run import train, training
 
 from conveyor.components.artifacts import Examples, TransformGraph
 
-# With every source of chance: initial weights, dropout, shuffling; and the parallel sums of convolutions.
+# Every source of chance: initial weights, dropout, order, augmentation; parallel sums of convolutions.
 MODEL = {"family": "cnn", "filters": [8, 8], "dense": 16, "batch_norm": True, "dropout": 0.3}
+AUGMENT = [{"random_translation": {"height_factor": 0.1, "width_factor": 0.1}}]
 
 if __name__ == "__main__":
-    examples, graph, seed, out = sys.argv[1:]
-    settings = training(MODEL, seed=int(seed), epochs=2)
+    examples, graph, out = sys.argv[1:]
+    settings = training(MODEL, epochs=2).model_copy(update={"augment": AUGMENT})
     model = train(pathlib.Path(out), Examples.load(examples), TransformGraph.load(graph), settings)
     print(model.digest)

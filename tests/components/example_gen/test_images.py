@@ -1,0 +1,394 @@
+"""What is stored of an image, and the facts about it, in hand-worked examples."""
+
+import io
+import os
+import subprocess
+import sys
+
+import numpy as np
+import PIL.EpsImagePlugin
+import PIL.Image
+import pytest
+import tensorflow as tf
+from small_images import (
+    chunk,
+    chunks,
+    decode,
+    encode,
+    header,
+    interlaced,
+    noise,
+    png,
+    rows,
+    with_orientation,
+)
+
+from conveyor.components.example_gen.images import RejectedError, measure
+
+GREY, COLOUR = noise(9, 7), noise(9, 7, 3)
+PALETTE = [10, 20, 30, 200, 100, 50]
+RED_BLUE = np.uint8([[[255, 0, 0], [0, 0, 255]]])
+MANY = 1_000_000
+
+
+def rejection(data, max_pixels=MANY):
+    with pytest.raises(RejectedError) as caught:
+        measure(data, max_pixels)
+    return caught.value
+
+
+def paletted(**options):
+    image = PIL.Image.fromarray(np.uint8([[0, 1], [1, 0]]), "P")
+    image.putpalette(PALETTE)
+    return encode(image, **options)
+
+
+def image_of(mode, *values):
+    """Returns an image one pixel high."""
+    image = PIL.Image.new(mode, (len(values), 1))
+    image.putdata(values)
+    return image
+
+
+def mpo():
+    image = PIL.Image.fromarray(COLOUR)
+    return encode(image, "MPO", save_all=True, append_images=[image])
+
+
+STORED = {
+    "grey PNG": (encode(GREY), "PNG", "L"),
+    "RGB PNG": (encode(COLOUR), "PNG", "RGB"),
+    "PNG of one pixel": (encode(GREY[:1, :1]), "PNG", "L"),
+    "interlaced PNG": (interlaced(COLOUR), "PNG", "RGB"),
+    "PNG with metadata": (png(header(7, 9), rows(GREY), before=chunk(b"tEXt", b"a\0b")), "PNG", "L"),
+    "PNG with bytes behind its end": (encode(GREY) + b"behind", "PNG", "L"),
+    "grey JPEG": (encode(GREY, "JPEG"), "JPEG", "L"),
+    "RGB JPEG": (encode(COLOUR, "JPEG"), "JPEG", "RGB"),
+    "progressive JPEG": (encode(COLOUR, "JPEG", progressive=True), "JPEG", "RGB"),
+    "subsampled JPEG": (encode(COLOUR, "JPEG", subsampling=2, restart_marker_blocks=1), "JPEG", "RGB"),
+    "JPEG, orientation 0": (with_orientation(COLOUR, "JPEG", 0), "JPEG", "RGB"),
+    "JPEG, orientation 1": (with_orientation(COLOUR, "JPEG", 1), "JPEG", "RGB"),
+    "JPEG, orientation 9": (with_orientation(COLOUR, "JPEG", 9), "JPEG", "RGB"),
+    "JPEG with broken EXIF": (encode(COLOUR, "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff"), "JPEG", "RGB"),
+    "JPEG with a second picture behind": (mpo(), "JPEG", "RGB"),
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_stored_byte_for_byte(name):
+    data, kind, mode = STORED[name]
+    measured = measure(data, MANY)
+    assert measured.data == data
+    assert (measured.format, measured.mode) == (kind, mode)
+    assert (measured.height, measured.width) == decode(data).shape[:2]
+    assert measured.channels == (1 if mode == "L" else 3)
+
+
+# Onto white: value * alpha / 255 + 255 * (255 - alpha) / 255. With alpha 128:
+# 50 -> 152.1, 100 -> 177.2, 200 -> 227.4.
+ON_WHITE = {50: 152, 100: 177, 200: 227}
+GREY_ALPHA = [(100, 0), (100, 255), (100, 128)]
+RGBA = [(200, 100, 50, 0), (200, 100, 50, 255), (200, 100, 50, 128)]
+TWO = np.uint8([[0, 128]])
+
+CONVERTED = {
+    "palette PNG": (paletted(), [[PALETTE[:3], PALETTE[3:]], [PALETTE[3:], PALETTE[:3]]], "PNG", "P"),
+    "palette PNG with transparency": (
+        paletted(transparency=bytes([0, 128])),
+        [[[255] * 3, [227, 177, 152]], [[227, 177, 152], [255] * 3]],
+        "PNG",
+        "P",
+    ),
+    "1-bit PNG": (encode(np.array([[True, False, True]])), [[255, 0, 255]], "PNG", "1"),
+    # Four pixels of two bits in a byte: 0, 1, 2, 3 of 3.
+    "2-bit PNG": (png(header(4, 1, depth=2), b"\0\x1b"), [[0, 85, 170, 255]], "PNG", "L"),
+    "4-bit PNG": (png(header(2, 1, depth=4), b"\0\x1f"), [[17, 255]], "PNG", "L"),
+    "16-bit PNG": (
+        encode(np.uint16([[0x0000, 0x00FF, 0x1234, 0xFFFF]])),
+        [[0x00, 0x00, 0x12, 0xFF]],
+        "PNG",
+        "I;16",
+    ),
+    "16-bit RGB PNG": (
+        png(header(1, 1, depth=16, colour=2), b"\0" + bytes([0x12, 0xFF, 0x34, 0x00, 0xFF, 0xFF])),
+        [[[0x12, 0x34, 0xFF]]],
+        "PNG",
+        "RGB",
+    ),
+    "LA PNG": (encode(image_of("LA", *GREY_ALPHA)), [[255, 100, 177]], "PNG", "LA"),
+    "RGBA PNG": (
+        encode(image_of("RGBA", *RGBA)),
+        [[[255] * 3, [200, 100, 50], [227, 177, 152]]],
+        "PNG",
+        "RGBA",
+    ),
+    "grey PNG, one value transparent": (encode(TWO, transparency=128), [[0, 255]], "PNG", "L"),
+    "1-bit PNG, black transparent": (
+        encode(np.array([[True, False]]), transparency=0),
+        [[255, 255]],
+        "PNG",
+        "1",
+    ),
+    "RGB PNG, one colour transparent": (
+        encode(RED_BLUE, transparency=(0, 0, 255)),
+        [[[255, 0, 0], [255, 255, 255]]],
+        "PNG",
+        "RGB",
+    ),
+    "PNG without its end": (encode(GREY)[:-12], GREY, "PNG", "L"),
+    "BMP": (encode(COLOUR, "BMP"), COLOUR, "BMP", "RGB"),
+    "GIF": (encode(RED_BLUE, "GIF"), RED_BLUE, "GIF", "P"),
+    "grey GIF": (encode(TWO, "GIF"), TWO, "GIF", "L"),
+    "WebP": (encode(COLOUR, "WEBP", lossless=True), COLOUR, "WEBP", "RGB"),
+    "WebP with alpha": (
+        encode(image_of("RGBA", *RGBA), "WEBP", lossless=True, exact=True),
+        [[[255] * 3, [200, 100, 50], [227, 177, 152]]],
+        "WEBP",
+        "RGBA",
+    ),
+    "TIFF": (encode(COLOUR, "TIFF"), COLOUR, "TIFF", "RGB"),
+    "16-bit TIFF": (encode(np.uint16([[0x1234, 0xFFFF]]), "TIFF"), [[0x12, 0xFF]], "TIFF", "I;16"),
+    "PGM": (b"P5 2 1 255\n\x05\xfa", [[5, 250]], "PPM", "L"),
+    "PPM": (b"P6 1 1 255\n\x05\xfa\x07", [[[5, 250, 7]]], "PPM", "RGB"),
+    # No ink is white; full magenta and yellow are red.
+    "CMYK TIFF": (
+        encode(image_of("CMYK", (0, 0, 0, 0), (0, 255, 255, 0)), "TIFF"),
+        [[[255, 255, 255], [255, 0, 0]]],
+        "TIFF",
+        "CMYK",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONVERTED)
+def test_converted_to_png(name):
+    data, pixels, kind, mode = CONVERTED[name]
+    measured = measure(data, MANY)
+    assert measured.data != data
+    np.testing.assert_array_equal(decode(measured.data), pixels)
+    assert measured.data.startswith(b"\x89PNG")
+    assert (measured.format, measured.mode) == (kind, mode)
+    assert (measured.height, measured.width) == np.shape(pixels)[:2]
+
+
+def test_cmyk_jpeg():
+    ink = PIL.Image.new("CMYK", (16, 16), (0, 255, 255, 0))
+    measured = measure(encode(ink, "JPEG", quality=100), MANY)
+    assert (measured.format, measured.mode, measured.channels) == ("JPEG", "CMYK", 3)
+    red = np.broadcast_to([255, 0, 0], (16, 16, 3))
+    np.testing.assert_allclose(decode(measured.data), red, atol=2)
+
+
+def test_what_is_converted_keeps_no_metadata():
+    data = encode(image_of("LA", *GREY_ALPHA), exif=PIL.Image.Exif().tobytes() + b"secret", dpi=(3, 3))
+    assert b"secret" in data
+    assert [kind for _, kind, _ in chunks(measure(data, MANY).data)] == [b"IHDR", b"IDAT", b"IEND"]
+
+
+# EXIF says at which side of the picture the first row and the first column of the file belong.
+PLAIN = 40 * np.uint8([[1, 2, 3], [4, 5, 6]])
+UPRIGHT = {
+    1: [[1, 2, 3], [4, 5, 6]],  # top, left
+    2: [[3, 2, 1], [6, 5, 4]],  # top, right
+    3: [[6, 5, 4], [3, 2, 1]],  # bottom, right
+    4: [[4, 5, 6], [1, 2, 3]],  # bottom, left
+    5: [[1, 4], [2, 5], [3, 6]],  # left, top
+    6: [[4, 1], [5, 2], [6, 3]],  # right, top
+    7: [[6, 3], [5, 2], [4, 1]],  # right, bottom
+    8: [[3, 6], [2, 5], [1, 4]],  # left, bottom
+}
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "JPEG"])
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_made_upright(kind, orientation):
+    pixels = np.kron(PLAIN, np.ones((16, 16), np.uint8))  # so that JPEG can tell blocks apart
+    options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 95}}.get(kind, {})
+    data = with_orientation(pixels, kind, orientation, **options)
+    measured = measure(data, MANY)
+    expected = np.kron(40 * np.array(UPRIGHT[orientation]), np.ones((16, 16)))
+    found = decode(measured.data).reshape(*expected.shape, -1)[..., 0]
+    np.testing.assert_allclose(found, expected, atol=2 if kind == "JPEG" else 0)
+    assert (measured.height, measured.width) == expected.shape
+    assert (measured.data == data) == (orientation == 1 and kind in ("PNG", "JPEG"))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "BMP"])
+def test_facts_are_those_of_the_pixels(channels, kind):
+    data = encode(noise(40, 33, channels, seed=3), kind)
+    measured = measure(data, MANY)
+    pixels = decode(data).reshape(-1, channels).astype(np.int64)
+    assert measured.pixel_sum == pixels.sum(0).tolist()
+    assert measured.pixel_square_sum == (pixels**2).sum(0).tolist()
+    luma = pixels @ ([1] if channels == 1 else [0.299, 0.587, 0.114])
+    assert measured.brightness == pytest.approx(luma.mean(), abs=1e-6)
+
+
+def test_facts_by_hand():
+    # One red and one blue pixel: sums 255, 0, 255; squares 65025; luma (0.299 + 0.114) * 255 / 2.
+    measured = measure(encode(RED_BLUE), MANY)
+    assert measured.pixel_sum == [255, 0, 255]
+    assert measured.pixel_square_sum == [65025, 0, 65025]
+    assert measured.brightness == 52.6575
+
+
+def test_facts_of_what_is_converted_are_those_of_what_is_stored():
+    measured = measure(CONVERTED["LA PNG"][0], MANY)
+    assert measured.pixel_sum == [255 + 100 + 177]
+    assert measured.pixel_square_sum == [255**2 + 100**2 + 177**2]
+    assert (measured.brightness, measured.channels) == (pytest.approx(532 / 3, abs=1e-6), 1)
+
+
+def frames(kind, **options):
+    first, second = PIL.Image.fromarray(GREY), PIL.Image.fromarray(GREY[::-1])
+    return encode(first, kind, save_all=True, append_images=[second], **options)
+
+
+def without_rows(number):
+    """A PNG with right checksums that lacks its last rows."""
+    return png(header(7, 9), rows(GREY[: 9 - number]))
+
+
+def with_wrong_checksum(kind):
+    data = bytearray(encode(GREY))
+    place = next(place for place, name, _ in chunks(bytes(data)) if name == kind)
+    data[place + 8] ^= 1
+    return bytes(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason", "detail"),
+    [
+        (b"", "empty", "no content"),
+        (b"\0", "unreadable", "cannot identify image file"),
+        (b"just text", "unreadable", "cannot identify image file"),
+        (encode(GREY)[:8], "unreadable", "cannot identify image file"),
+        (b"\xff\xd8\xff", "unreadable", ""),
+        (encode(GREY)[:60], "truncated", "truncated"),
+        (encode(COLOUR, "JPEG")[:-40], "truncated", "truncated"),
+        (encode(COLOUR, "BMP")[:-40], "truncated", "truncated"),
+        (without_rows(1), "truncated", "64 of 72 bytes"),
+        (interlaced(COLOUR)[:80] + chunk(b"IEND"), "unreadable", ""),
+        (with_wrong_checksum(b"IDAT"), "unreadable", ""),
+        (with_wrong_checksum(b"IHDR"), "unreadable", ""),
+        (frames("GIF"), "animated", "2 frames"),
+        (frames("PNG"), "animated", "2 frames"),
+        (frames("WEBP", lossless=True), "animated", "2 frames"),
+        (frames("TIFF"), "animated", "2 frames"),
+        (encode(np.float32([[0.5]]), "TIFF"), "unreadable", "outside 16 bits"),
+        (encode(np.int32([[70_000]]), "TIFF"), "unreadable", "outside 16 bits: 70000"),
+    ],
+)
+def test_rejected(data, reason, detail):
+    no = rejection(data)
+    assert no.reason == reason
+    assert detail in no.detail
+    assert " at 0x" not in no.detail, "an address differs from run to run"
+    assert no.detail
+
+
+def test_a_checksum_that_only_a_strict_decoder_reads():
+    data = bytearray(encode(GREY))
+    place = next(place for place, kind, body in chunks(bytes(data)) if kind == b"IDAT")
+    data[place + 8 + len(chunks(bytes(data))[1][2])] ^= 1
+    np.testing.assert_array_equal(decode(bytes(data)), GREY)  # Pillow does not look at it
+    no = rejection(bytes(data))
+    assert (no.reason, no.detail) == ("unreadable", "the checksum of chunk IDAT is wrong")
+
+
+def test_no_other_program_is_run(monkeypatch):
+    called = []
+    monkeypatch.setattr(PIL.EpsImagePlugin, "Ghostscript", lambda *args: called.append(args))
+    eps = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
+    assert PIL.Image.open(io.BytesIO(eps)).format == "EPS"
+    assert rejection(eps).reason == "unreadable"
+    assert not called
+
+
+@pytest.mark.parametrize("name", ["grey PNG", "RGB PNG", "interlaced PNG"])
+def test_cut_png(name):
+    """Nothing that lacks pixels, or the checksum of some, is kept; the last chunk holds neither."""
+    data = STORED[name][0]
+    for cut in range(len(data) - 12):
+        assert rejection(data[:cut]).reason in ("empty", "truncated", "unreadable")
+    for cut in range(len(data) - 12, len(data)):
+        np.testing.assert_array_equal(decode(measure(data[:cut], MANY).data), decode(data))
+
+
+@pytest.mark.parametrize("name", ["grey JPEG", "RGB JPEG", "progressive JPEG", "subsampled JPEG"])
+def test_cut_jpeg(name):
+    """Nothing that lacks pixels is kept; without its end marker a file has them all."""
+    data = STORED[name][0]
+    kept = []
+    for cut in range(len(data)):
+        try:
+            measured = measure(data[:cut], MANY)
+        except RejectedError:
+            continue
+        kept.append(len(data) - cut)
+        np.testing.assert_array_equal(decode(measured.data), decode(data))
+    assert max(kept, default=0) <= 2
+
+
+def test_the_limit_itself_is_allowed():
+    assert measure(encode(GREY), 63).width == 7
+    no = rejection(encode(GREY), 62)
+    assert (no.reason, no.detail) == ("too_large", "7x9 is more than 62 pixels")
+
+
+HUGE = """
+import resource, struct, sys
+sys.path.insert(0, sys.argv[1])
+from conveyor.components.example_gen.images import RejectedError, measure
+from small_images import encode, header, noise, png
+
+jpeg = bytearray(encode(noise(8, 8), "JPEG"))
+place = jpeg.index(b"\\xff\\xc0") + 5
+jpeg[place : place + 4] = struct.pack(">HH", 65000, 65000)
+webp = bytearray(encode(noise(8, 8, 3), "WEBP", lossless=True))
+place = webp.index(b"VP8L") + 9
+webp[place : place + 4] = struct.pack("<I", 16382 | 16382 << 14)
+tags = [(256, 4, 60000), (257, 4, 60000), (258, 3, 8), (259, 3, 1), (262, 3, 1), (273, 4, 8), (279, 4, 9)]
+entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
+bmp = struct.pack("<IiiHHIIiiII", 40, 60000, 60000, 1, 24, 0, 0, 0, 0, 0, 0)
+files = {
+    "PNG": png(header(2**31 - 1, 2**31 - 1), b""),
+    "JPEG": bytes(jpeg),
+    "WebP": bytes(webp),
+    "TIFF": b"II*\\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4),
+    "BMP": b"BM" + struct.pack("<IHHI", 54, 0, 0, 54) + bmp,
+    "GIF": b"GIF89a" + struct.pack("<HH", 65535, 65535) + bytes(3) + b"," + b"\\0" * 4 + b"\\xff" * 4
+        + b"\\0\\x02\\x02\\x4c\\x01\\0;",
+    "PPM": b"P5 60000 60000 255\\n",
+}
+pages = int(open("/proc/self/statm").read().split()[0])
+limit = pages * resource.getpagesize() + 100_000_000
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+for name, data in files.items():
+    try:
+        measure(data, 50_000_000)
+    except RejectedError as no:
+        print(name, no.reason)
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="limits its own memory by /proc")
+def test_huge_sizes_are_refused_before_memory_is_taken():
+    helpers = os.path.join(os.path.dirname(__file__), "..", "..", "helpers")
+    done = subprocess.run([sys.executable, "-c", HUGE, helpers], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[:-1] == [
+        f"{name} too_large" for name in ("PNG", "JPEG", "WebP", "TIFF", "BMP", "GIF", "PPM")
+    ]
+
+
+@pytest.mark.parametrize("name", [*STORED, *CONVERTED])
+def test_what_is_stored_the_graph_can_decode(name):
+    data = (STORED.get(name) or CONVERTED[name])[0]
+    measured = measure(data, MANY)
+    shape = (measured.height, measured.width, measured.channels)
+    pixels = tf.io.decode_image(measured.data, measured.channels, expand_animations=False).numpy()
+    assert pixels.shape == shape
+    # Decoders of JPEG may differ a little.
+    atol = 5 if measured.data.startswith(b"\xff\xd8") else 0
+    np.testing.assert_allclose(pixels, decode(measured.data).reshape(shape), atol=atol)
