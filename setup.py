@@ -58,7 +58,7 @@ DEV = [
     "ruff>=0.6",
     "mypy>=1.11",
     "import-linter>=2",
-    "build>=1.2",
+    "setuptools>=77",
 ]
 
 setuptools.setup(

@@ -16,7 +16,8 @@ from conveyor.pipeline.errors import UserError, did_you_mean
 _MAX_BYTES = 1 << 20  # no config is larger; a larger file is the wrong file
 _MAX_DEPTH = 50
 _Path = tuple[str | int, ...]
-_KEY_PROBLEMS = ("missing", "extra_forbidden", "invalid_key")
+_ABSENT = ("missing", "union_tag_not_found")
+_KEY_PROBLEMS = (*_ABSENT, "extra_forbidden", "invalid_key")
 _INDEX = re.compile("[0-9]{1,9}")
 
 
@@ -172,7 +173,7 @@ def _explain(
     """Turns the first of pydantic's complaints into one message that says what to do."""
     # An unknown key is usually the cause of the other complaints, so it is told first.
     problems = sorted(error.errors(), key=lambda problem: problem["type"] != "extra_forbidden")
-    problem = problems[0]
+    problem = _at_tag(problems[0])
     path = _key_path(problem, where)
     dotted = ".".join(str(part) for part in path)
     place = next((where[path[:n]] for n in range(len(path), 0, -1) if path[:n] in where), source)
@@ -180,14 +181,25 @@ def _explain(
     if problem["type"] == "extra_forbidden":
         fix = did_you_mean(str(path[-1]), _keys_at([model], problem["loc"][:-1]))
         return UserError(f"unknown key {dotted!r}{more}", where=place, fix=fix)
-    received = problem["input"]
-    shown = "nothing" if problem["type"] == "missing" else f"{received!r} ({type(received).__name__})"
+    received, context = problem["input"], problem.get("ctx", {})
+    shown = "nothing" if problem["type"] in _ABSENT else f"{received!r} ({type(received).__name__})"
+    options = re.findall("'([^']+)'", str(context.get("expected_tags", context.get("expected"))))
     return UserError(
         f"wrong value for {dotted!r}{more}" if path else f"the config is wrong as a whole{more}",
         expected=problem["msg"],
         received=shown[:200],
         where=place,
+        fix=did_you_mean(str(received), options),
     )
+
+
+def _at_tag(problem: typing.Mapping[str, typing.Any]) -> typing.Mapping[str, typing.Any]:
+    """Moves a complaint about the tag of a union from the union to the tag."""
+    if not problem["type"].startswith("union_tag"):
+        return problem
+    context = problem["ctx"]
+    location = (*problem["loc"], context["discriminator"].strip("'"))
+    return {**problem, "loc": location, "input": context.get("tag")}
 
 
 def _key_path(problem: typing.Mapping[str, typing.Any], where: dict[_Path, str]) -> _Path:

@@ -53,7 +53,7 @@ def judge(
         worst.add(batch, outputs, task)
         parts.append({"ids": batch["id"], "targets": batch["truth"], **outputs})
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    np.savez_compressed(evaluation.predictions_file, **columns)
+    np.savez_compressed(evaluation.predictions_file, **columns)  # type: ignore[arg-type]
     truth = columns["targets"]
     outputs = {name: array for name, array in columns.items() if name not in ("ids", "targets")}
     plots = task.plots(truth, outputs)

@@ -17,6 +17,7 @@ import PIL.Image
 
 from conveyor.components.example_gen.containers import is_plain_jpeg, is_plain_png
 
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata; what matters is an error
 PIL.Image.init()  # all formats, once, and not from several threads
 PIL.Image.MAX_IMAGE_PIXELS = None  # `max_pixels` below is the limit, and it is a setting
 _LEVELS = np.arange(256, dtype=np.int64)
@@ -97,11 +98,9 @@ def measure(data: bytes, max_pixels: int) -> Measured:
     image = _open(data, max_pixels)
     source_format, source_mode = "JPEG" if image.format == "MPO" else str(image.format), image.mode
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            image.load()
-            plain = image.format in _IS_PLAIN and _IS_PLAIN[image.format](data, image.size)
-            ready = _normalise(image)
+        image.load()
+        plain = image.format in _IS_PLAIN and _IS_PLAIN[image.format](data, image.size)
+        ready = _normalise(image)
     except Exception as error:  # decoders raise of many kinds on hostile bytes
         message = str(error).lower()
         reason = "truncated" if "truncated" in message or "premature" in message else "unreadable"

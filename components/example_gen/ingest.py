@@ -15,7 +15,8 @@ import pyarrow.parquet
 from conveyor.components.artifacts import Examples
 from conveyor.components.beam import beam, beam_pipeline
 from conveyor.components.example_gen.images import RejectedError, measure
-from conveyor.components.example_gen.readers.reader import RawExample, Reader, open_source
+from conveyor.components.example_gen.readers.raw import RawExample
+from conveyor.components.example_gen.readers.reader import Reader, open_source
 from conveyor.components.example_gen.records import serialize, write_record
 from conveyor.components.example_gen.settings import ExampleGenSettings
 from conveyor.components.example_gen.splits import assign

@@ -19,7 +19,9 @@ def serialize(features: dict[str, Value]) -> bytes:
     entries = example.features.feature
     for name, value in features.items():
         values = value if isinstance(value, list) else [value]
-        if isinstance(values[0], bytes):
+        if not values:
+            entries[name].SetInParent()  # a feature without a kind, which reads as an empty list of any
+        elif isinstance(values[0], bytes):
             entries[name].bytes_list.value.extend(values)
         elif isinstance(values[0], int):
             entries[name].int64_list.value.extend(values)

@@ -5,11 +5,13 @@ will need it, while light stages run elsewhere; each execution then starts in mi
 pristine process of its own, so that its result depends on nothing that ran before it, and its
 memory is free when it ends.
 
-Protocol, over the template's stdin and stdout: one line with the path of a spec file in, as JSON, one
-line with the child's exit status out. The child writes its result beside the spec.
+Protocol, over the template's stdin and stdout: one line with the path of a spec file in, as JSON; out
+one line with the child's result, empty if it came to none, and one with its exit status. No result is
+written to a disk, because a full disk is among what it may have to tell.
 """
 
 import contextlib
+import ctypes
 import gc
 import importlib
 import json
@@ -27,6 +29,7 @@ from collections.abc import Callable
 from conveyor.pipeline.errors import StageError
 from conveyor.pipeline.execution import Spec, execute
 
+_PR_SET_PDEATHSIG = 1  # of Linux's prctl
 _QUIET = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_ENABLE_ONEDNN_OPTS": "1", "KERAS_BACKEND": "tensorflow"}
 
 
@@ -52,7 +55,7 @@ class WarmProcess:
 
         Args:
             spec: What to run.
-            folder: Where spec and result are exchanged.
+            folder: Where to write the spec.
 
         Raises:
             StageError: The child died (killed, out of memory, a crash in native code).
@@ -62,13 +65,12 @@ class WarmProcess:
         stdin, stdout = self._process.stdin, self._process.stdout
         try:
             print(json.dumps(str(path)), file=stdin, flush=True)
-            status = stdout.readline().strip()  # type: ignore[union-attr]
+            result, status = (stdout.readline().strip() for _ in range(2))  # type: ignore[union-attr]
         except BrokenPipeError:
-            status = ""
-        result = path.with_suffix(".result")
-        if status != "0" or not result.exists():
+            result = status = ""
+        if status != "0" or not result:
             raise _death(spec, status)
-        return json.loads(result.read_text(encoding="utf-8"))
+        return json.loads(result)
 
     def close(self) -> None:
         """Ends the template and any child of it."""
@@ -80,11 +82,11 @@ class WarmProcess:
                 stream.close()  # type: ignore[union-attr]
 
 
-def _command(function: Callable[[typing.Any], None], argument: str | list[str]) -> list[str]:
+def _command(function: Callable[..., None], *arguments: typing.Any) -> list[str]:
     """Returns the command that calls a function of this module in a Python of its own."""
     # Not `-m`: with that the working directory, and whatever json.py lies in it, comes first.
     code = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import {function.__name__} as call"
-    return [sys.executable, "-c", f"{code}; call({argument!r})"]
+    return [sys.executable, "-c", f"{code}; call(*{arguments!r})"]
 
 
 def _death(spec: Spec, status: str) -> StageError:
@@ -111,7 +113,7 @@ def main(modules: list[str]) -> None:
         pending += block
         while b"\n" in pending:
             line, _, pending = pending.partition(b"\n")
-            os.write(replies, f"{_run_child(json.loads(line), replies)}\n".encode())
+            os.write(replies, f"\n{_run_child(json.loads(line), replies)}\n".encode())
 
 
 @contextlib.contextmanager
@@ -133,12 +135,12 @@ def _quiet() -> typing.Iterator[None]:
 
 def _run_child(path: str, replies: int) -> int:
     if sys.platform != "linux":  # elsewhere native libraries do not survive a fork
-        return subprocess.run(_command(_child, path), check=False).returncode  # noqa: S603
+        command = _command(_child, path, replies)
+        return subprocess.run(command, pass_fds=[replies], check=False).returncode  # noqa: S603
     child = os.fork()
     if child == 0:
-        os.close(replies)  # or the caller would not notice the end of this process while the child lives
-        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # stdin holds the caller's lines
-        _child(path)
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # end with this process
+        _child(path, replies)
     handle = os.pidfd_open(child)
     ready, _, _ = select.select([handle, 0], [], [])
     os.close(handle)
@@ -147,11 +149,13 @@ def _run_child(path: str, replies: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _child(path: str) -> typing.NoReturn:
-    spec, code = pathlib.Path(path), 1
+def _child(path: str, replies: int) -> typing.NoReturn:
+    code = 1
     try:
-        result = execute(json.loads(spec.read_text(encoding="utf-8")))
-        spec.with_suffix(".result").write_text(json.dumps(result), encoding="utf-8")
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # stdin holds the caller's lines
+        result = execute(json.loads(pathlib.Path(path).read_text(encoding="utf-8")))
+        with open(replies, "w", encoding="utf-8") as reply:
+            reply.write(json.dumps(result))
         code = 0
     except BaseException:
         traceback.print_exc()  # leaving by os._exit would swallow it

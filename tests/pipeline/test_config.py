@@ -76,10 +76,10 @@ def test_load_config(tmp_path):
         ),
         ("fit:\n  rate:\n    warmups: 1\n", "unknown key 'fit.rate.warmups'", 3, "did you mean 'warmup'?"),
         (
-            "teachers:\n- family: vit\n  patch: 1\n  head: 2\n",
-            "unknown key 'teachers.0.head'",
+            "teachers:\n- family: cnn\n  filters: []\n  zzz: 2\n",
+            "unknown key 'teachers.0.zzz'",
             4,
-            "did you mean 'heads'?",
+            "one of: family, filters, padding",
         ),
         ("augment:\n- flip: true\n- flop: true\n", "unknown key 'augment.1.flop'", 3, "did you mean 'flip'?"),
     ],
@@ -121,7 +121,9 @@ def test_key_given_twice_or_not_a_word(text, what, line):
         ("data:\n  1\n", "data", 1, "1 (int)"),
         ("model:\n  family: cnn\n  filters:\n  - 1\n  - x\n", "model.filters.1", 5, "'x' (str)"),
         ("model:\n  family: vit\n", "model.patch", 1, "nothing"),
-        ("model:\n  family: mlp\n", "model", 1, "{'family': 'mlp'} (dict)"),
+        ("model:\n  family: mlp\n", "model.family", 2, "'mlp' (str)"),
+        ("model:\n  patch: 1\n", "model.family", 1, "nothing"),
+        ("model:\n- vit\n", "model", 1, "['vit'] (list)"),
         ("fit:\n  rate: fast\n", "fit.rate", 2, "'fast' (str)"),
         ("fit:\n  rate: .nan\n", "fit.rate", 2, "nan (float)"),
         ("fit:\n  rate: .inf\n", "fit.rate", 2, "inf (float)"),
@@ -133,6 +135,19 @@ def test_wrong_value(text, key, line, received):
     assert error.what.startswith(f"wrong value for '{key}'")
     assert (error.where, error.received) == (f"my.yaml, line {line}", received)
     assert error.expected
+
+
+@pytest.mark.parametrize(
+    ("text", "fix"),
+    [
+        ("model: {family: cmn}", "did you mean 'cnn'?"),
+        ("model: {family: zzz}", "one of: cnn, vit"),
+        ("model: {family: cnn, padding: sane}", "did you mean 'same'?"),
+        ("fit: {epochs: many}", ""),
+    ],
+)
+def test_close_matches_of_values(text, fix):
+    assert refuse(text).fix == fix
 
 
 def test_count_of_further_problems():
@@ -225,8 +240,12 @@ def test_deep_nesting_is_refused_before_it_takes_long(text):
 @example("yes: 1")
 @example("2001-01-01: 1")
 def test_any_text_is_a_config_or_an_error_of_the_user(text):
-    with contextlib.suppress(UserError):
+    where = "my.yaml"
+    try:
         parse(text)
+    except UserError as error:
+        where = error.where
+    assert where.startswith("my.yaml")
 
 
 @given(st.binary())

@@ -75,7 +75,13 @@ def test_settings_of_another_type_are_refused():
         ([node("one", [A]), node("one", [B])], ["two stages are named 'one'"]),
         (
             [node("one", [A]), node("two", [], [B])],
-            ["stage two", "no stage produces", "type Kind1", "did you mean 'Kind0'?"],
+            [
+                "stage two",
+                "no stage produces",
+                "type Kind1",
+                "outputs of type Kind0\n",
+                "did you mean 'Kind0'?",
+            ],
         ),
         ([node("two", [], [B])], ["outputs of type none"]),
         (

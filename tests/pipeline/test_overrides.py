@@ -67,6 +67,7 @@ def test_overrides_round_trip_with_types(parts, value):
         ("fits.epochs=3", "unknown key 'fits'", "did you mean 'fit'?"),
         ("fit={epoch: 3}", "unknown key 'fit.epoch'", "did you mean 'epochs'?"),
         ("model={family: vit, pach: 1}", "unknown key 'model.pach'", "did you mean 'patch'?"),
+        ("model.family=cn", "wrong value for 'model.family'", "did you mean 'cnn'?"),
         ("fit.epochs=many", "wrong value for 'fit.epochs'", ""),
         ("fit={epochs: many}", "wrong value for 'fit.epochs'", ""),
         ("model.filters=3", "wrong value for 'model.filters'", ""),
@@ -78,6 +79,11 @@ def test_override_of_unknown_key_or_wrong_value(override, what, fix):
     assert error.what.startswith(what)
     # not the line of the file, where all is well
     assert (error.where, error.fix) == (f"-o {override}", fix)
+
+
+def test_override_hides_the_lines_of_what_it_replaces():
+    error = refuse("model:\n  family: vit\n  patch: 4\n", "model={family: vit}")
+    assert (error.what, error.where) == ("wrong value for 'model.patch'", "-o model={family: vit}")
 
 
 @pytest.mark.parametrize("key", ["fit.epochs", "model.filters.0"])

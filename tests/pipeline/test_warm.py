@@ -74,6 +74,8 @@ def test_result_and_content(run, process, control, tmp_path):
         "looks": [{"split": "test", "purpose": "report"}],
     }
     assert (tmp_path / "fitted" / "text.txt").read_text() == "data, fitted "
+    # the result took no place on a disk, which may be full
+    assert [path.name for path in (tmp_path / "exchange 0").iterdir()] == ["spec.json"]
 
 
 def test_modules_are_there_before_the_stage_is(run, process, control):
@@ -220,8 +222,11 @@ def test_where_processes_do_not_survive_a_fork(spec, tmp_path, monkeypatch):
     monkeypatch.setattr(warm.sys, "platform", "darwin")
     monkeypatch.setattr(os, "fork", None)
     (tmp_path / "spec.json").write_text(json.dumps(spec))
-    assert warm._run_child(str(tmp_path / "spec.json"), -1) == 0
-    assert json.loads((tmp_path / "spec.result").read_text())["looks"] == []
+    reader, writer = os.pipe()
+    assert warm._run_child(str(tmp_path / "spec.json"), writer) == 0
+    os.close(writer)
+    with open(reader, encoding="utf-8") as replies:
+        assert json.load(replies)["looks"] == []
 
 
 def test_environment(run, process, control, monkeypatch):

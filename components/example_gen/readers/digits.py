@@ -9,7 +9,8 @@ import io
 import pathlib
 from collections.abc import Iterator
 
-from conveyor.components.example_gen.readers.reader import RawExample, cut
+from conveyor.components.example_gen.readers.raw import RawExample
+from conveyor.components.example_gen.readers.reader import cut
 from conveyor.pipeline.digest import digest_of
 from conveyor.pipeline.errors import UserError
 

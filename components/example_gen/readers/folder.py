@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 
 from absl import logging
 
-from conveyor.components.example_gen.readers.reader import RawExample, cut
+from conveyor.components.example_gen.readers.raw import RawExample
+from conveyor.components.example_gen.readers.reader import cut
 from conveyor.pipeline.errors import UserError
 from conveyor.pipeline.fingerprint import fingerprint_files
 

@@ -1,11 +1,11 @@
 """What every reader of a source gives, and the registry of readers."""
 
-import dataclasses
 import importlib
 import pathlib
 import typing
 from collections.abc import Iterator, Sequence
 
+from conveyor.components.example_gen.readers.raw import RawExample
 from conveyor.pipeline.errors import UserError, did_you_mean
 
 # Name in `data.source` -> "module:class". A reader of its own: add a module here and one line.
@@ -14,25 +14,6 @@ READERS = {
     "folder": "conveyor.components.example_gen.readers.folder:FolderReader",
     "tfds": "conveyor.components.example_gen.readers.tfds:TFDSReader",
 }
-
-
-@dataclasses.dataclass(frozen=True)
-class RawExample:
-    """One image as its source gives it.
-
-    Args:
-        key: Its name in the source, such as a relative path; unique.
-        label: Name of its class.
-        split: The split it is in at the source; "" where the source has none.
-        data: Its encoded bytes; None where they could not be read.
-        error: Why they could not be read.
-    """
-
-    key: str
-    label: str
-    split: str
-    data: bytes | None
-    error: str = ""
 
 
 class Reader(typing.Protocol):

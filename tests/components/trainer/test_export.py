@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from small_run import CLASSES, export_changed
+from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
 from conveyor.components.datasets import read_split
 from conveyor.components.transform.graph import load
@@ -88,7 +89,12 @@ def test_files_say_nothing_of_when_they_were_made(run, tmp_path):
     with zipfile.ZipFile(run.model.keras_file) as file:
         assert {info.date_time for info in file.infolist()} == {(1980, 1, 1, 0, 0, 0)}
         assert json.loads(file.read("metadata.json"))["date_saved"] == ""
-    # (A SavedModel's functions are numbered in a process: see test_reproducible for those.)
+    # A SavedModel's functions are numbered in a process: see test_reproducible for their bytes.
+    document = SavedModel.FromString((run.model.saved_model / "saved_model.pb").read_bytes())
+    functions = document.meta_graphs[0].graph_def.library.function
+    names = [function.signature.name for function in functions]
+    assert len(names) > 5
+    assert names == sorted(names)
     again = export_changed(tmp_path, run).keras_file.read_bytes()
     assert again == run.model.keras_file.read_bytes()
     other = export_changed(tmp_path, run, lambda w: [w[0] * 1.5, w[1]]).keras_file.read_bytes()

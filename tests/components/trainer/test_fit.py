@@ -91,7 +91,7 @@ def test_smoothing_of_the_task_reaches_the_loss(run):
     assert again.history["val_loss"] != plain.history["val_loss"]
 
 
-@pytest.mark.parametrize("seed", [0, 2**31 - 1])
+@pytest.mark.parametrize("seed", [2**31 - 1])
 def test_seed_decides_weights(run, seed):
     model = {"family": "mlp", "units": [6], "dropout": 0.3}
     augment = [{"random_rotation": {"factor": 0.1}}, {"random_contrast": {"factor": 0.5}}]

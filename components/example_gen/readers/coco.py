@@ -1,0 +1,376 @@
+"""COCO: a JSON file that lists images, annotations and categories, beside folders of images.
+
+Source: T.-Y. Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014, and its data format,
+https://cocodataset.org/#format-data: a box is x, y, width, height in pixels, from the image's top left corner.
+"""
+
+import collections
+import dataclasses
+import functools
+import json
+import math
+import os
+import pathlib
+import typing
+from collections.abc import Iterator, Sequence
+
+from absl import logging
+
+from conveyor.components.example_gen.readers.files import (
+    SPLIT_ORDER,
+    Listing,
+    UnsafePathError,
+    absolute,
+    is_image,
+    printable,
+    read_image,
+    read_limited,
+    rejected,
+    safe_path,
+    shown,
+    shuffled,
+    split_of,
+    suffix,
+)
+from conveyor.components.example_gen.readers.folder import SPLITS
+from conveyor.components.example_gen.readers.raw import Fault, RawExample, RawObject
+from conveyor.components.example_gen.readers.rle import is_rle
+from conveyor.pipeline.errors import UserError
+from conveyor.pipeline.fingerprint import fingerprint_files
+
+USAGE = "coco:DIR or coco:FILE.json, with images in DIR/<split>, DIR/images or beside the JSON file"
+MAX_JSON = 2 << 30  # bytes
+_IMAGE_DIRS = ("images", "data")
+_LISTS = ("images", "annotations", "categories")
+
+
+@dataclasses.dataclass
+class _Item:
+    """One example to be read, or what stands for something that cannot be.
+
+    Args:
+        document: Index of its JSON file.
+        annotations: Position in the JSON file and content of each of its annotations, unchecked.
+    """
+
+    key: str
+    split: str = ""
+    reason: str = ""
+    error: str = ""
+    document: int = 0
+    annotations: list[tuple[int, dict[str, typing.Any]]] = dataclasses.field(default_factory=list)
+    faults: list[Fault] = dataclasses.field(default_factory=list)
+
+
+class COCOReader:
+    """Reads COCO data.
+
+    An image that several JSON files list is taken for the first of test, validation and train that
+    does; the other listing is reported. Two listings in one file are one image with the objects of both.
+
+    Args:
+        argument: The directory, or the JSON file.
+
+    Raises:
+        UserError: It is missing, or there is no JSON file of this format, or one that cannot be parsed.
+    """
+
+    annotations = frozenset({"objects"})
+
+    def __init__(self, argument: str):
+        path = absolute(argument, USAGE)
+        self.folder = path
+        if not os.path.isdir(path):
+            parent, name = os.path.split(path)
+            inside = os.path.basename(parent).lower() == "annotations"
+            self.folder = os.path.dirname(parent) if inside else parent
+            self._files = [os.path.relpath(path, self.folder)]
+        else:
+            self._files = _json_files(self._listing)
+        self._names: list[dict[typing.Any, str]] = []
+        self._items: list[_Item] = []
+        self._load()
+
+    @functools.cached_property
+    def _listing(self) -> Listing:
+        return Listing(self.folder)
+
+    def _load(self) -> None:
+        documents = [(path, _parse(self.folder, path)) for path in self._files]
+        usable = [(path, content) for path, content in documents if _is_coco(content)]
+        if other := [path for path in self._files if path not in {path for path, _ in usable}]:
+            logging.info("JSON files in %s that are not COCO data: %s", self.folder, ", ".join(other))
+        if not usable:
+            raise UserError(
+                "data.source: there is no COCO data here",
+                expected='a JSON object with the lists "images", "annotations" and "categories", none of them empty',
+                received=", ".join(map(printable, other)) or "no JSON file",
+                where=printable(self.folder),
+                fix=USAGE,
+            )
+        usable.sort(key=lambda document: SPLIT_ORDER.index(_split(document[0])))
+        self._files = [path for path, _ in usable]
+        self._names = [_categories(content["categories"]) for _, content in usable]
+        taken: dict[str, _Item] = {}
+        for index, (path, content) in enumerate(usable):
+            self._items += _Document(index, path, content, self._listing, taken).items()
+        self._items += _unlisted(self._listing, taken)
+
+    def classes(self) -> list[str]:
+        found = {(number, name) for names in self._names for number, name in names.items()}
+        # Numbers by size; what is no number after them.
+        ordered = sorted(found, key=lambda c: (isinstance(c[0], str), 0 if isinstance(c[0], str) else c[0], c))
+        return list(dict.fromkeys(name for _, name in ordered))
+
+    def splits(self) -> set[str]:
+        return {item.split for item in self._items if item.split and not item.reason}
+
+    def fingerprint(self, workspace: pathlib.Path) -> str:
+        images = sorted(item.key for item in self._items if self._listing.has(item.key))
+        return fingerprint_files(self.folder, [*sorted(self._files), *images], workspace)
+
+    def chunks(self) -> list[Sequence[_Item]]:
+        return shuffled(self._items, lambda item: item.key)
+
+    def read(self, chunk: Sequence[_Item]) -> Iterator[RawExample]:
+        for item in chunk:
+            if item.reason:
+                yield rejected(item.key, item.reason, item.error, item.split)
+                continue
+            data, error = read_image(self.folder, item.key)
+            objects, faults = [], list(item.faults)
+            for index, annotation in item.annotations:
+                found, wrong = _object(annotation, self._names[item.document], f"annotations[{index}]")
+                objects += [found] if found else []
+                faults += wrong
+            key = printable(item.key)
+            yield RawExample(key, "", item.split, data, error, objects=tuple(objects), faults=tuple(faults))
+
+    def __getstate__(self) -> dict[str, typing.Any]:
+        return {"folder": self.folder, "_names": self._names}  # workers get chunks with the rest
+
+
+class _Document:
+    """One JSON file, on its way to items.
+
+    Args:
+        taken: Path -> item of every image that an earlier file lists; added to.
+    """
+
+    def __init__(self, index: int, path: str, content: dict, listing: Listing, taken: dict[str, _Item]):
+        self.index, self.path, self.content = index, path, content
+        self.listing, self.taken = listing, taken
+        self.split = _split(path)
+        self.by_id: dict[typing.Any, _Item] = {}
+
+    def items(self) -> list[_Item]:
+        """Returns an item for every image, and one for each thing that cannot be used."""
+        entries = [_Entry(entry) for entry in self.content["images"]]
+        names: dict[typing.Any, set[str]] = collections.defaultdict(set)
+        for entry in entries:
+            names[entry.number].add(entry.name)
+        folder = self._image_folder([entry.name for entry in entries if not entry.reason])
+        found = [self._image(i, entry, folder, names[entry.number]) for i, entry in enumerate(entries)]
+        return found + self._annotations()
+
+    def _image_folder(self, names: list[str]) -> str:
+        """Returns the folder in which most images are."""
+        tail = pathlib.PurePosixPath(self.path).stem.rpartition("_")[2]
+        options = [prefix + tail for prefix in ("", *(f"{name}/" for name in _IMAGE_DIRS))]
+        for parent in ("", *_IMAGE_DIRS):
+            same = [name for name in self.listing.folders(parent) if SPLITS.get(name.lower()) == self.split]
+            options += [os.path.join(parent, name) for name in same]
+        options += [*_IMAGE_DIRS, os.path.dirname(self.path), ""]
+        options = list(dict.fromkeys(options))
+        there = [option for option in options if self.listing.files(option) or self.listing.folders(option)]
+        return max(there, key=lambda option: sum(self.listing.has(os.path.join(option, n)) for n in names))
+
+    def _image(self, index: int, entry: "_Entry", folder: str, names: set[str]) -> _Item:
+        path = os.path.join(folder, entry.name)
+        key = f"{self.path}: images[{index}]"
+        item = _Item(key, self.split, entry.reason, entry.error, self.index)
+        if entry.reason:
+            pass
+        elif len(names) > 1:
+            # Whose the annotations are cannot be told, so none of these images has any that can be trusted.
+            item.reason = "duplicate_file"
+            item.error = f"{shown(entry.name)} shares its id {shown(entry.number)} with {len(names) - 1} other(s)"
+        elif first := self.taken.get(path):
+            self._again(item, path, first, entry)
+            return item
+        else:
+            item.key = path
+            self.taken[path] = item
+            if not self.listing.has(path):
+                item.reason, item.error = "missing_image", f"images[{index}] of {self.path}: no such file"
+        if entry.number is not None:
+            self.by_id.setdefault(entry.number, item)
+        return item
+
+    def _again(self, item: _Item, path: str, first: _Item, entry: "_Entry") -> None:
+        item.reason = "duplicate_file"
+        if first.document == self.index:
+            item.error = f"{shown(path)} is listed before; the objects of both listings are taken together"
+            first.faults.append(Fault("duplicate_file", f"listed again: {item.key.rpartition(': ')[2]}"))
+            self.by_id.setdefault(entry.number, first)
+        else:
+            item.error = f"{shown(path)} is listed in another file too, whose objects are taken"
+            first.faults.append(Fault("duplicate_file", f"listed in {self.path} too", "split"))
+            self.by_id.setdefault(entry.number, item)
+
+    def _annotations(self) -> list[_Item]:
+        """Hands annotations to their images; returns what stands for those that have none."""
+        items, dangling = [], collections.Counter()
+        for index, annotation in enumerate(self.content["annotations"]):
+            number = _id(annotation.get("image_id")) if isinstance(annotation, dict) else None
+            if number is None:
+                key, error = f"{self.path}: annotations[{index}]", "no object with a usable image_id"
+                items.append(_Item(key, self.split, "malformed", error, self.index))
+            elif number in self.by_id:
+                self.by_id[number].annotations.append((index, annotation))
+            else:
+                dangling[number] += 1
+        for number, count in dangling.items():
+            key, error = f"{self.path}: image_id {number!r}", f"{count} annotation(s) of an image not listed"
+            items.append(_Item(key, self.split, "missing_image", error, self.index))
+        return items
+
+
+class _Entry:
+    """An entry of "images": its id and plain relative name, or what is wrong with it."""
+
+    def __init__(self, entry: typing.Any):
+        self.number, self.name, self.reason, self.error = None, "", "malformed", "not an object"
+        if not isinstance(entry, dict):
+            return
+        self.number = _id(entry.get("id"))
+        name = entry.get("file_name")
+        if not isinstance(name, str) or not name.strip():
+            self.error = f"file_name is {shown(name)}"
+        elif self.number is None:
+            self.error = f"{shown(name)}: id is {shown(entry.get('id'))}"
+        else:
+            try:
+                self.name, self.reason, self.error = safe_path(name), "", ""
+            except UnsafePathError as error:
+                self.reason, self.error = "unsafe_path", str(error)
+
+
+def _json_files(listing: Listing) -> list[str]:
+    """Returns the JSON files of a folder that may be of this format."""
+    inner = [folder for folder in listing.folders() if folder.lower() == "annotations"]
+    parts = [folder for folder in listing.folders() if folder.lower() in SPLITS]
+    for folders in (inner, [""], parts):
+        paths = [os.path.join(folder, name) for folder in folders for name in listing.files(folder)]
+        if found := sorted(path for path in paths if suffix(path) == ".json"):
+            # Beside those of the objects, COCO has files of captions, keypoints and so on.
+            return [path for path in found if os.path.basename(path).startswith("instances_")] or found
+    return []
+
+
+def _split(path: str) -> str:
+    """Returns the split of a JSON file: by its name, or that of its folder."""
+    pure = pathlib.PurePosixPath(path)
+    return split_of(pure.stem) or SPLITS.get(pure.parent.name.lower(), "")
+
+
+def _parse(folder: str, path: str) -> typing.Any:
+    """Returns the content of a JSON file."""
+    received = ""
+    try:
+        data = read_limited(os.path.join(folder, path), MAX_JSON)
+        try:
+            return json.loads(data)
+        except json.JSONDecodeError as error:
+            received = f"line {error.lineno}, column {error.colno}: {error.msg}"
+        except UnicodeDecodeError:
+            received = "bytes that are no text"
+        except ValueError:  # a number of more digits than Python turns into an integer
+            return json.loads(data, parse_int=float)
+    except RecursionError:
+        received = "lists nested too deeply"
+    except OSError as error:
+        received = str(error.strerror)
+    raise UserError(
+        "data.source: the JSON file cannot be read",
+        expected=f"JSON of up to {MAX_JSON >> 30} GiB",
+        received=received,
+        where=printable(os.path.join(folder, path)),
+    )
+
+
+def _is_coco(content: typing.Any) -> bool:
+    lists = isinstance(content, dict) and all(isinstance(content.get(name), list) for name in _LISTS)
+    return lists and bool(content["images"]) and bool(_categories(content["categories"]))
+
+
+def _categories(entries: list[typing.Any]) -> dict[typing.Any, str]:
+    """Returns id -> name. An id of two names is none: which is meant cannot be told."""
+    found: dict[typing.Any, str] = {}
+    unclear = set()
+    for entry in entries:
+        number = _id(entry.get("id")) if isinstance(entry, dict) else None
+        name = entry.get("name") if isinstance(entry, dict) else None
+        if number is None or not isinstance(name, str) or not name.strip():
+            continue
+        if found.setdefault(number, printable(name.strip())) != printable(name.strip()):
+            unclear.add(number)
+    return {number: name for number, name in found.items() if number not in unclear}
+
+
+def _unlisted(listing: Listing, taken: dict[str, _Item]) -> list[_Item]:
+    """Returns what stands for images that lie beside listed ones and are listed nowhere."""
+    folders = sorted({os.path.dirname(path) for path, item in taken.items() if not item.reason})
+    paths = [os.path.join(folder, name) for folder in folders for name in sorted(listing.files(folder))]
+    images = [path for path in paths if is_image(path) and not os.path.basename(path).startswith(".")]
+    return [_Item(path, "", "missing_annotation", "listed nowhere") for path in images if path not in taken]
+
+
+def _id(value: typing.Any) -> int | float | str | None:
+    """Returns an identifier, or None where a value cannot be one."""
+    usable = isinstance(value, (int, str)) or (isinstance(value, float) and math.isfinite(value))
+    return value if usable and not isinstance(value, bool) else None
+
+
+def _object(
+    annotation: dict[str, typing.Any], names: dict[typing.Any, str], field: str
+) -> tuple[RawObject | None, list[Fault]]:
+    """Returns the object of an annotation, or None, and what is wrong with it."""
+    number = _id(annotation.get("category_id"))
+    if number is None or number not in names:
+        return None, [Fault("unknown_class", f"category_id {shown(annotation.get('category_id'))}", field)]
+    sides = annotation.get("bbox")
+    numbers = [_number(side) for side in sides] if isinstance(sides, list) and len(sides) == 4 else [None]
+    if None in numbers:
+        return None, [Fault("box_degenerate", f"{shown(names[number])}: bbox is no four numbers", field)]
+    x, y, width, height = typing.cast(list[float], numbers)
+    outline, error = _outline(annotation.get("segmentation"))
+    crowd = annotation.get("iscrowd") in (1, True)
+    found = RawObject(names[number], (x, y, x + width, y + height), crowd, outline)
+    return found, [Fault("malformed", f"segmentation: {error}", field)] if error else []
+
+
+def _number(value: typing.Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def _outline(value: typing.Any) -> tuple[typing.Any, str]:
+    """Returns polygons or a run-length encoding, or None and what is wrong with it."""
+    if value is None or value in ([], {}):
+        return None, ""
+    if isinstance(value, dict):
+        return ({"size": value["size"], "counts": value["counts"]}, "") if is_rle(value) else (None, "no run lengths")
+    polygons = [_polygon(points) for points in value] if isinstance(value, list) else [None]
+    return (None, "no polygons") if None in polygons else (polygons, "")
+
+
+def _polygon(points: typing.Any) -> list[float] | None:
+    if not isinstance(points, list) or len(points) < 6 or len(points) % 2:
+        return None
+    numbers = [_number(point) for point in points]
+    return None if any(n is None or not math.isfinite(n) for n in numbers) else typing.cast(list[float], numbers)

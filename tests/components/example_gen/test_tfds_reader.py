@@ -1,0 +1,168 @@
+"""TFDS data sets as a source: one that is on disk, and those that cannot be had."""
+
+import pickle
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_datasets as tfds
+from small_images import decode, noise
+
+from conveyor.components.artifacts import Examples
+from conveyor.components.example_gen.ingest import ingest
+from conveyor.components.example_gen.readers import tfds as module
+from conveyor.components.example_gen.readers.reader import open_source
+from conveyor.components.example_gen.settings import ExampleGenSettings
+from conveyor.pipeline.errors import UserError
+
+LABEL = tfds.features.ClassLabel(names=["cat", "dog"])
+PIXELS = [noise(4 + number, 5, 3, seed=number) for number in range(20)]
+
+
+def write(path, image, splits, label=LABEL):
+    """Writes a data set of split -> [(image, label)], in shards of 7, with TFDS and TensorFlow alone."""
+    path.mkdir(parents=True)
+    features = tfds.features.FeaturesDict({"image": image, "label": label})
+    names = tfds.core.ShardedFileTemplate(data_dir=path, dataset_name="small", filetype_suffix="tfrecord")
+    infos = []
+    for split, examples in splits.items():
+        shards = [examples[start : start + 7] for start in range(0, len(examples), 7)]
+        for number, shard in enumerate(shards):
+            file = path / f"small-{split}.tfrecord-{number:05d}-of-{len(shards):05d}"
+            with tf.io.TFRecordWriter(str(file)) as writer:
+                for pixels, label_of_one in shard:
+                    writer.write(features.serialize_example({"image": pixels, "label": label_of_one}))
+        lengths, own = [len(shard) for shard in shards], names.replace(split=split)
+        infos.append(
+            tfds.core.SplitInfo(name=split, shard_lengths=lengths, num_bytes=1, filename_template=own)
+        )
+    tfds.folder_dataset.write_metadata(
+        data_dir=path, features=features, split_infos=infos, filename_template=names, check_data=False
+    )
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    splits = {
+        "train": [(pixels, number % 2) for number, pixels in enumerate(PIXELS)],
+        "test": [(PIXELS[0], 1)],
+        "extra": [(PIXELS[1], -1)],
+    }
+    image = tfds.features.Image(shape=(None, None, 3), encoding_format="png")
+    return write(tmp_path_factory.mktemp("tfds") / "small", image, splits)
+
+
+def read(source):
+    reader = pickle.loads(pickle.dumps(open_source(source)))  # noqa: S301  as it is sent to workers
+    return [example for chunk in reader.chunks() for example in reader.read(chunk)]
+
+
+def test_all_is_read_in_order(folder):
+    examples = read(f"tfds:{folder}")
+    found = [(example.key, example.label, example.split) for example in examples]
+    train = [(f"train/{number:08d}", ["cat", "dog"][number % 2], "train") for number in range(20)]
+    assert found == [("extra/00000000", "", "extra"), ("test/00000000", "dog", "test"), *train]
+    for example, pixels in zip(examples[2:], PIXELS, strict=True):
+        np.testing.assert_array_equal(decode(example.data), pixels)
+
+
+def test_classes_and_splits(folder):
+    reader = open_source(f"tfds:{folder}")
+    assert reader.classes() == ["cat", "dog"]
+    assert reader.splits() == {"train", "test", "extra"}
+
+
+def test_chunks_are_parts_of_splits(folder, monkeypatch):
+    monkeypatch.setattr(module, "_SHARD", 6)
+    reader = open_source(f"tfds:{folder}")
+    assert reader.chunks()[2:] == [("train", 0, 6), ("train", 6, 12), ("train", 12, 18), ("train", 18, 20)]
+    examples = read(f"tfds:{folder}")
+    assert [example.key for example in examples[2:]] == [f"train/{number:08d}" for number in range(20)]
+    np.testing.assert_array_equal(decode(examples[2 + 13].data), PIXELS[13])
+
+
+def test_ingested(folder, tmp_path):
+    examples = Examples(tmp_path)
+    ingest(examples, ExampleGenSettings(source=f"tfds:{folder}", max_quarantine=0.1))
+    facts = examples.properties
+    assert (facts["classes"], facts["channels"], facts["read"]) == (["cat", "dog"], 3, 22)
+    assert (sum(facts["splits"].values()), facts["splits"]["test"]) == (21, 1)
+    assert set(facts["splits"]) <= {"train", "validation", "test"}
+    assert examples.quarantine() == [
+        {"file": "extra/00000000", "reason": "unknown_class", "detail": "class ''"}
+    ]
+
+
+def test_fingerprint_is_of_the_content(folder, tmp_path):
+    def fingerprint(path):
+        return open_source(f"tfds:{path}").fingerprint(tmp_path)
+
+    image = tfds.features.Image(shape=(None, None, 1), encoding_format="png")
+    blank = np.zeros((4, 4, 1), np.uint8)
+    one = write(tmp_path / "one", image, {"train": [(blank, 0)]})
+    same = write(tmp_path / "same", image, {"train": [(blank, 0)]})
+    other = write(tmp_path / "other", image, {"train": [(blank, 1)]})  # as many examples, as many bytes
+    assert fingerprint(one) == fingerprint(same)
+    assert len({fingerprint(one), fingerprint(other), fingerprint(folder)}) == 3
+
+
+def test_16_bits(tmp_path):
+    image = tfds.features.Image(shape=(None, None, 1), dtype=np.uint16, encoding_format="png")
+    pixels = np.uint16([[0x1234, 0xFFFF]])
+    folder = write(tmp_path / "deep", image, {"train": [(pixels[..., None], 0)]})
+    (example,) = read(f"tfds:{folder}")
+    np.testing.assert_array_equal(decode(example.data), pixels)
+
+
+@pytest.mark.parametrize(
+    ("image", "label"),
+    [
+        (tfds.features.Image(shape=(4, 4, 1), dtype=np.float32), LABEL),
+        (tfds.features.Tensor(shape=(4, 4, 1), dtype=np.uint8), LABEL),
+        (tfds.features.Image(), tfds.features.Scalar(np.int64)),
+    ],
+)
+def test_without_labelled_images(tmp_path, image, label):
+    pixels = np.zeros((4, 4, 1), getattr(image, "np_dtype", np.uint8))
+    pixels = np.zeros((4, 4, 3), np.uint8) if image.shape[-1] == 3 else pixels
+    folder = write(tmp_path / "odd", image, {"train": [(pixels, 0)]}, label)
+    with pytest.raises(UserError, match="has no labelled images") as caught:
+        open_source(f"tfds:{folder}").classes()
+    assert "label" in caught.value.received
+
+
+def test_a_name_that_is_none():
+    with pytest.raises(UserError, match="the data set cannot be had") as caught:
+        open_source("tfds:mnits").classes()
+    assert caught.value.received == "tfds:mnits"
+    assert "mnits" in caught.value.where
+    assert "folder:DIR" in caught.value.fix
+
+
+@pytest.mark.parametrize("name", ["", "no/such/folder", "mnist:9.9.9"])
+def test_other_names_that_are_none(name):
+    with pytest.raises(UserError, match="the data set cannot be had"):
+        open_source(f"tfds:{name}").chunks()
+
+
+@pytest.mark.parametrize("error", [OSError("no route to host"), RuntimeError(""), ValueError("a\nb")])
+def test_without_a_network(monkeypatch, error):
+    class Builder:
+        def download_and_prepare(self):
+            raise error
+
+    monkeypatch.setattr(tfds, "builder", lambda name: Builder())
+    with pytest.raises(UserError, match="the data set cannot be had") as caught:
+        open_source("tfds:mnist").splits()
+    assert caught.value.where == str(error).partition("\n")[0]
+
+
+def test_a_folder_of_the_same_name_is_not_mistaken_for_it(tmp_path, monkeypatch):
+    (tmp_path / "mnist").mkdir()
+    monkeypatch.chdir(tmp_path)
+    asked = []
+    monkeypatch.setattr(tfds, "builder", asked.append)
+    with pytest.raises(UserError):
+        open_source("tfds:mnist").classes()
+    assert asked == ["mnist"]

@@ -1,0 +1,60 @@
+import os
+
+import fsspec
+import pytest
+from etils.epath import backend, gpath
+
+from conveyor.components.evaluator.saved_model import find_saved_model
+from conveyor.components.pusher.push import PROVENANCE, holds, push
+from conveyor.pipeline.digest import list_files
+from conveyor.pipeline.errors import UserError
+
+
+@pytest.fixture
+def bucket(monkeypatch):
+    """Puts gs:// and s3:// into memory; returns path -> content."""
+    memory = fsspec.filesystem("memory")
+    memory.store.clear()
+    memory.pseudo_dirs[:] = [""]
+    monkeypatch.setattr(gpath, "_is_tf_installed", lambda: False)
+    monkeypatch.setattr(backend._FileSystemSpecBackend, "_get_filesystem", lambda *_: memory)
+    yield lambda: {path: file.getvalue() for path, file in memory.store.items()}
+    memory.store.clear()
+
+
+@pytest.mark.parametrize("scheme", ["gs", "s3"])
+def test_versions_in_a_bucket(bucket, make_model, tmp_path, monkeypatch, scheme):
+    monkeypatch.chdir(tmp_path)
+    base = f"{scheme}://bucket/serving/digits"
+    documents = [push(make_model(name), base, {}) for name in ("a", "b", "a")]
+    assert [document["destination"] for document in documents] == [f"{base}/1", f"{base}/2", f"{base}/1"]
+    found = {path.partition("digits/")[2]: content for path, content in bucket().items()}
+    model = make_model("a")
+    names = [*list_files(model.saved_model), PROVENANCE]
+    assert set(found) == {f"{version}/{name}" for version in (1, 2) for name in names}
+    for name in list_files(model.saved_model):
+        assert found[f"1/{name}"] == (model.saved_model / name).read_bytes()
+    assert found["2/fingerprint.txt"] == b"b"
+    assert holds(f"{base}/1", model.digest)
+    assert not holds(f"{base}/2", model.digest)
+    assert os.listdir(tmp_path) == ["models"]  # no folder named "gs:"
+
+
+def test_newest_version_in_a_bucket_is_found(bucket, make_model):
+    for name in "ab":
+        push(make_model(name), "gs://bucket/serving", {})
+    assert str(find_saved_model("gs://bucket/serving")) == "gs://bucket/serving/2"
+    with pytest.raises(UserError):
+        find_saved_model("gs://bucket/nothing")
+
+
+@pytest.mark.usefixtures("bucket")
+def test_bucket_that_cannot_be_reached_is_a_user_error(model, monkeypatch):
+    def makedirs(*_, **__):
+        raise RuntimeError("401, invalid credentials")
+
+    monkeypatch.setattr(backend._FileSystemSpecBackend, "makedirs", makedirs)
+    with pytest.raises(UserError, match=r"pusher\.to cannot be reached") as caught:
+        push(model, "s3://bucket/x", {})
+    assert "s3://bucket/x" in caught.value.received
+    assert "401" in caught.value.received
