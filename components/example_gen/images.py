@@ -23,7 +23,7 @@ PIL.Image.MAX_IMAGE_PIXELS = None  # `max_pixels` below is the limit, and it is 
 _LEVELS = np.arange(256, dtype=np.int64)
 _LUMA = {1: (1.0,), 3: (0.299, 0.587, 0.114)}  # ITU-R BT.601
 # Pillow knows more, and tells formats by content: some of them, such as EPS, run other programs.
-_FORMATS = [
+_FORMATS: list[str] = [
     name
     for name in ("PNG", "JPEG", "MPO", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
     if name in PIL.Image.OPEN
@@ -121,13 +121,10 @@ def _open(data: bytes, max_pixels: int) -> PIL.Image.Image:
         raise RejectedError("empty", "the file has no content")
     try:
         image = PIL.Image.open(io.BytesIO(data), formats=_FORMATS)
-        pixels = image.width * image.height
-        too_large = pixels > max_pixels
+        too_large = image.width * image.height > max_pixels
         frames = 1 if too_large or image.format == "MPO" else getattr(image, "n_frames", 1)
     except Exception as error:  # parsers of headers raise of many kinds on hostile bytes
         raise RejectedError("unreadable", str(error).replace(_address(error), "").strip()) from None
-    if not pixels:
-        raise RejectedError("unreadable", f"{image.width}x{image.height} pixels")
     if too_large:
         raise RejectedError("too_large", f"{image.width}x{image.height} is more than {max_pixels} pixels")
     if frames > 1:

@@ -61,9 +61,9 @@ class Sketch:
         for number in sorted(self.buckets):
             seen += self.buckets[number]
             if seen > rank:
-                middle = 0.0 if number == _ZERO else 2 * _GAMMA**number / (_GAMMA + 1)
-                return min(max(middle, self.low), self.high)
-        return self.high
+                break
+        middle = 0.0 if number == _ZERO else 2 * _GAMMA**number / (_GAMMA + 1)
+        return min(max(middle, self.low), self.high)
 
     def describe(self, shares: int) -> dict[str, float | list[float]]:
         """Returns min, max, mean, std and the quantiles that cut the values into equal shares."""

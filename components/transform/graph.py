@@ -61,7 +61,10 @@ def load(path: pathlib.Path) -> typing.Any:
 
 
 def save_module(module: tf.Module, path: pathlib.Path, signatures: typing.Any = None) -> None:
-    """Saves a SavedModel that has the same bytes whenever the module is the same."""
+    """Saves a SavedModel with the same bytes for the same module, if both were traced in fresh processes.
+
+    Functions are numbered as a process traces them.
+    """
     tf.saved_model.save(module, str(path), signatures=signatures)
     # The fingerprint holds a random id; nothing needs it, and digests must not depend on chance.
     (path / "fingerprint.pb").unlink(missing_ok=True)

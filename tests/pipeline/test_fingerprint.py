@@ -100,6 +100,16 @@ def test_file_that_is_missing_or_cannot_be_read(look, images):
     assert look() == whole
 
 
+def test_file_that_can_be_read_again(look, images, monkeypatch):
+    def refuse(path):
+        raise PermissionError(13, "Permission denied", path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(fingerprint, "digest_file", refuse)
+        refused = fingerprint_files(str(images), NAMES, images.parent / "space")
+    assert look() != refused  # permission does not show in size and time
+
+
 def test_no_files(look):
     assert look([]) == look([]) != look()
 

@@ -1,13 +1,13 @@
 """COCO: a JSON file that lists images, annotations and categories, beside folders of images.
 
 Source: T.-Y. Lin et al., "Microsoft COCO: Common Objects in Context", ECCV 2014, and its data format,
-https://cocodataset.org/#format-data: a box is x, y, width, height in pixels, from the image's top left corner.
+https://cocodataset.org/#format-data: a box is x, y, width, height in
+pixels, from the top left corner of the image.
 """
 
 import collections
 import dataclasses
 import functools
-import json
 import math
 import os
 import pathlib
@@ -21,10 +21,12 @@ from conveyor.components.example_gen.readers.files import (
     Listing,
     UnsafePathError,
     absolute,
+    identifier,
     is_image,
+    number,
     printable,
     read_image,
-    read_limited,
+    read_json,
     rejected,
     safe_path,
     shown,
@@ -34,13 +36,13 @@ from conveyor.components.example_gen.readers.files import (
 )
 from conveyor.components.example_gen.readers.folder import SPLITS
 from conveyor.components.example_gen.readers.raw import Fault, RawExample, RawObject
-from conveyor.components.example_gen.readers.rle import is_rle
 from conveyor.pipeline.errors import UserError
 from conveyor.pipeline.fingerprint import fingerprint_files
 
 USAGE = "coco:DIR or coco:FILE.json, with images in DIR/<split>, DIR/images or beside the JSON file"
 MAX_JSON = 2 << 30  # bytes
 _IMAGE_DIRS = ("images", "data")
+_KEPT = ("category_id", "bbox", "segmentation", "iscrowd")
 _LISTS = ("images", "annotations", "categories")
 
 
@@ -81,7 +83,7 @@ class COCOReader:
         path = absolute(argument, USAGE)
         self.folder = path
         if not os.path.isdir(path):
-            parent, name = os.path.split(path)
+            parent = os.path.dirname(path)
             inside = os.path.basename(parent).lower() == "annotations"
             self.folder = os.path.dirname(parent) if inside else parent
             self._files = [os.path.relpath(path, self.folder)]
@@ -96,14 +98,14 @@ class COCOReader:
         return Listing(self.folder)
 
     def _load(self) -> None:
-        documents = [(path, _parse(self.folder, path)) for path in self._files]
+        documents = [(path, read_json(os.path.join(self.folder, path), MAX_JSON)) for path in self._files]
         usable = [(path, content) for path, content in documents if _is_coco(content)]
         if other := [path for path in self._files if path not in {path for path, _ in usable}]:
             logging.info("JSON files in %s that are not COCO data: %s", self.folder, ", ".join(other))
         if not usable:
             raise UserError(
                 "data.source: there is no COCO data here",
-                expected='a JSON object with the lists "images", "annotations" and "categories", none of them empty',
+                expected='JSON with "images", "annotations" and "categories", the first and last not empty',
                 received=", ".join(map(printable, other)) or "no JSON file",
                 where=printable(self.folder),
                 fix=USAGE,
@@ -117,9 +119,11 @@ class COCOReader:
         self._items += _unlisted(self._listing, taken)
 
     def classes(self) -> list[str]:
-        found = {(number, name) for names in self._names for number, name in names.items()}
+        found = {(category, name) for names in self._names for category, name in names.items()}
         # Numbers by size; what is no number after them.
-        ordered = sorted(found, key=lambda c: (isinstance(c[0], str), 0 if isinstance(c[0], str) else c[0], c))
+        ordered = sorted(
+            found, key=lambda c: (isinstance(c[0], str), 0 if isinstance(c[0], str) else c[0], c)
+        )
         return list(dict.fromkeys(name for _, name in ordered))
 
     def splits(self) -> set[str]:
@@ -193,8 +197,11 @@ class _Document:
             pass
         elif len(names) > 1:
             # Whose the annotations are cannot be told, so none of these images has any that can be trusted.
+            self.taken.setdefault(path, item)
             item.reason = "duplicate_file"
-            item.error = f"{shown(entry.name)} shares its id {shown(entry.number)} with {len(names) - 1} other(s)"
+            item.error = (
+                f"{shown(entry.name)} shares its id {shown(entry.number)} with {len(names) - 1} other(s)"
+            )
         elif first := self.taken.get(path):
             self._again(item, path, first, entry)
             return item
@@ -222,16 +229,16 @@ class _Document:
         """Hands annotations to their images; returns what stands for those that have none."""
         items, dangling = [], collections.Counter()
         for index, annotation in enumerate(self.content["annotations"]):
-            number = _id(annotation.get("image_id")) if isinstance(annotation, dict) else None
-            if number is None:
+            image_id = identifier(annotation.get("image_id")) if isinstance(annotation, dict) else None
+            if image_id is None:
                 key, error = f"{self.path}: annotations[{index}]", "no object with a usable image_id"
                 items.append(_Item(key, self.split, "malformed", error, self.index))
-            elif number in self.by_id:
-                self.by_id[number].annotations.append((index, annotation))
+            elif image_id in self.by_id:
+                self.by_id[image_id].annotations.append((index, _trim(annotation)))
             else:
-                dangling[number] += 1
-        for number, count in dangling.items():
-            key, error = f"{self.path}: image_id {number!r}", f"{count} annotation(s) of an image not listed"
+                dangling[image_id] += 1
+        for image_id, count in dangling.items():
+            key, error = f"{self.path}: image_id {image_id!r}", f"{count} annotation(s) of an image not listed"
             items.append(_Item(key, self.split, "missing_image", error, self.index))
         return items
 
@@ -243,7 +250,7 @@ class _Entry:
         self.number, self.name, self.reason, self.error = None, "", "malformed", "not an object"
         if not isinstance(entry, dict):
             return
-        self.number = _id(entry.get("id"))
+        self.number = identifier(entry.get("id"))
         name = entry.get("file_name")
         if not isinstance(name, str) or not name.strip():
             self.error = f"file_name is {shown(name)}"
@@ -274,31 +281,6 @@ def _split(path: str) -> str:
     return split_of(pure.stem) or SPLITS.get(pure.parent.name.lower(), "")
 
 
-def _parse(folder: str, path: str) -> typing.Any:
-    """Returns the content of a JSON file."""
-    received = ""
-    try:
-        data = read_limited(os.path.join(folder, path), MAX_JSON)
-        try:
-            return json.loads(data)
-        except json.JSONDecodeError as error:
-            received = f"line {error.lineno}, column {error.colno}: {error.msg}"
-        except UnicodeDecodeError:
-            received = "bytes that are no text"
-        except ValueError:  # a number of more digits than Python turns into an integer
-            return json.loads(data, parse_int=float)
-    except RecursionError:
-        received = "lists nested too deeply"
-    except OSError as error:
-        received = str(error.strerror)
-    raise UserError(
-        "data.source: the JSON file cannot be read",
-        expected=f"JSON of up to {MAX_JSON >> 30} GiB",
-        received=received,
-        where=printable(os.path.join(folder, path)),
-    )
-
-
 def _is_coco(content: typing.Any) -> bool:
     lists = isinstance(content, dict) and all(isinstance(content.get(name), list) for name in _LISTS)
     return lists and bool(content["images"]) and bool(_categories(content["categories"]))
@@ -309,13 +291,13 @@ def _categories(entries: list[typing.Any]) -> dict[typing.Any, str]:
     found: dict[typing.Any, str] = {}
     unclear = set()
     for entry in entries:
-        number = _id(entry.get("id")) if isinstance(entry, dict) else None
+        category = identifier(entry.get("id")) if isinstance(entry, dict) else None
         name = entry.get("name") if isinstance(entry, dict) else None
-        if number is None or not isinstance(name, str) or not name.strip():
+        if category is None or not isinstance(name, str) or not name.strip():
             continue
-        if found.setdefault(number, printable(name.strip())) != printable(name.strip()):
-            unclear.add(number)
-    return {number: name for number, name in found.items() if number not in unclear}
+        if found.setdefault(category, printable(name.strip())) != printable(name.strip()):
+            unclear.add(category)
+    return {category: name for category, name in found.items() if category not in unclear}
 
 
 def _unlisted(listing: Listing, taken: dict[str, _Item]) -> list[_Item]:
@@ -326,37 +308,40 @@ def _unlisted(listing: Listing, taken: dict[str, _Item]) -> list[_Item]:
     return [_Item(path, "", "missing_annotation", "listed nowhere") for path in images if path not in taken]
 
 
-def _id(value: typing.Any) -> int | float | str | None:
-    """Returns an identifier, or None where a value cannot be one."""
-    usable = isinstance(value, (int, str)) or (isinstance(value, float) and math.isfinite(value))
-    return value if usable and not isinstance(value, bool) else None
+def _trim(annotation: dict[str, typing.Any]) -> dict[str, typing.Any]:
+    """Keeps what is needed of an annotation; what is nested too deeply could not be sent to workers."""
+    return {
+        key: annotation[key] if _is_shallow(annotation[key]) else "nested"
+        for key in _KEPT
+        if key in annotation
+    }
+
+
+def _is_shallow(value: typing.Any, depth: int = 2) -> bool:
+    if not isinstance(value, (list, dict)):
+        return True
+    inner = [
+        part for part in (value.values() if isinstance(value, dict) else value) if type(part) in (list, dict)
+    ]
+    return depth > 0 and all(_is_shallow(part, depth - 1) for part in inner)
 
 
 def _object(
     annotation: dict[str, typing.Any], names: dict[typing.Any, str], field: str
 ) -> tuple[RawObject | None, list[Fault]]:
     """Returns the object of an annotation, or None, and what is wrong with it."""
-    number = _id(annotation.get("category_id"))
-    if number is None or number not in names:
+    category = identifier(annotation.get("category_id"))
+    if category is None or category not in names:
         return None, [Fault("unknown_class", f"category_id {shown(annotation.get('category_id'))}", field)]
     sides = annotation.get("bbox")
-    numbers = [_number(side) for side in sides] if isinstance(sides, list) and len(sides) == 4 else [None]
+    numbers = [number(side) for side in sides] if isinstance(sides, list) and len(sides) == 4 else [None]
     if None in numbers:
-        return None, [Fault("box_degenerate", f"{shown(names[number])}: bbox is no four numbers", field)]
+        return None, [Fault("box_degenerate", f"{shown(names[category])}: bbox is no four numbers", field)]
     x, y, width, height = typing.cast(list[float], numbers)
     outline, error = _outline(annotation.get("segmentation"))
     crowd = annotation.get("iscrowd") in (1, True)
-    found = RawObject(names[number], (x, y, x + width, y + height), crowd, outline)
+    found = RawObject(names[category], (x, y, x + width, y + height), crowd, outline)
     return found, [Fault("malformed", f"segmentation: {error}", field)] if error else []
-
-
-def _number(value: typing.Any) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
 
 
 def _outline(value: typing.Any) -> tuple[typing.Any, str]:
@@ -364,7 +349,11 @@ def _outline(value: typing.Any) -> tuple[typing.Any, str]:
     if value is None or value in ([], {}):
         return None, ""
     if isinstance(value, dict):
-        return ({"size": value["size"], "counts": value["counts"]}, "") if is_rle(value) else (None, "no run lengths")
+        return (
+            ({"size": value["size"], "counts": value["counts"]}, "")
+            if _is_rle(value)
+            else (None, "no run lengths")
+        )
     polygons = [_polygon(points) for points in value] if isinstance(value, list) else [None]
     return (None, "no polygons") if None in polygons else (polygons, "")
 
@@ -372,5 +361,45 @@ def _outline(value: typing.Any) -> tuple[typing.Any, str]:
 def _polygon(points: typing.Any) -> list[float] | None:
     if not isinstance(points, list) or len(points) < 6 or len(points) % 2:
         return None
-    numbers = [_number(point) for point in points]
-    return None if any(n is None or not math.isfinite(n) for n in numbers) else typing.cast(list[float], numbers)
+    numbers = [number(point) for point in points]
+    return (
+        None if any(n is None or not math.isfinite(n) for n in numbers) else typing.cast(list[float], numbers)
+    )
+
+
+def _is_rle(value: dict[str, typing.Any]) -> bool:
+    """Whether a run-length encoding covers just the pixels of its size; decoders trust that blindly."""
+    size, counts = value.get("size"), value.get("counts")
+    if (
+        not isinstance(size, list)
+        or len(size) != 2
+        or not all(type(side) is int and side > 0 for side in size)
+    ):
+        return False
+    runs = _runs(counts) if isinstance(counts, str) else counts
+    if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):
+        return False
+    return sum(runs) == size[0] * size[1]
+
+
+def _runs(text: str) -> list[int] | None:
+    """Returns the runs of a compressed encoding; None where it is none.
+
+    Source: `rleFrString` in cocoapi's common/maskApi.c: 5 bits a character, low ones first, then whether
+    there are more; from the fourth run on, a run is the difference to the one before the last.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for character in text:
+        bits = ord(character) - 48
+        if not 0 <= bits < 64 or shift > 60:
+            return None
+        value |= (bits & 31) << shift
+        shift += 5
+        if bits & 32:
+            continue
+        if bits & 16:
+            value -= 1 << shift
+        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
+        value = shift = 0
+    return runs if shift == 0 else None

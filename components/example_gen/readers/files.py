@@ -1,10 +1,12 @@
 """Files of a source: which there are, which names are safe, and what to say of those that are not there."""
 
 import hashlib
+import json
+import math
 import os
 import re
+import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TypeVar
 
 from conveyor.components.example_gen.readers.folder import SPLITS, SUFFIXES
 from conveyor.components.example_gen.readers.raw import RawExample
@@ -15,7 +17,7 @@ from conveyor.pipeline.errors import UserError
 SPLIT_ORDER = ("test", "validation", "train", "")
 _SPLIT_WORD = re.compile(rf"(?:^|[^a-z])({'|'.join(SPLITS)})(?:(?:19|20)\d\d)?$")
 _DRIVE = re.compile(r"[A-Za-z]:")
-T = TypeVar("T")
+T = typing.TypeVar("T")
 
 
 class UnsafePathError(ValueError):
@@ -110,6 +112,7 @@ def shown(value: object, limit: int = 60) -> str:
 
 
 def suffix(path: str) -> str:
+    """Returns the suffix of a name in small letters, with its dot."""
     return os.path.splitext(path)[1].lower()
 
 
@@ -136,6 +139,53 @@ def read_limited(path: str, limit: int) -> bytes:
         return file.read(limit)
 
 
+def read_json(path: str, limit: int) -> typing.Any:
+    """Returns the content of a JSON file.
+
+    Raises:
+        UserError: It cannot be read or parsed, or holds more than `limit` bytes.
+    """
+    try:
+        data = read_limited(path, limit)
+        try:
+            return json.loads(data)
+        except (json.JSONDecodeError, UnicodeDecodeError):
+            raise
+        except ValueError:  # a number of more digits than Python turns into an integer
+            return json.loads(data, parse_int=float)
+    except json.JSONDecodeError as error:
+        received = f"line {error.lineno}, column {error.colno}: {error.msg}"
+    except UnicodeDecodeError:
+        received = "bytes that are no text"
+    except RecursionError:
+        received = "lists nested too deeply"
+    except OSError as error:
+        received = str(error.strerror)
+    raise UserError(
+        "data.source: the JSON file cannot be read",
+        expected=f"JSON of up to {limit:,} bytes",
+        received=received,
+        where=printable(path),
+        fix="export it again",
+    )
+
+
+def identifier(value: typing.Any) -> int | float | str | None:
+    """Returns a value of a JSON file that can name something, or None where it cannot."""
+    usable = isinstance(value, (int, str)) or (isinstance(value, float) and math.isfinite(value))
+    return value if usable and not isinstance(value, bool) else None
+
+
+def number(value: typing.Any) -> float | None:
+    """Returns a number of a JSON file, which may be infinite or NaN; None where it is no number."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.copysign(math.inf, value > 0 or -1)
+
+
 def read_image(root: str, path: str) -> tuple[bytes | None, str]:
     """Returns the bytes of an image, or None and why there are none."""
     try:
@@ -152,7 +202,9 @@ def rejected(key: str, reason: str, error: str, split: str = "") -> RawExample:
 
 def shuffled(items: Iterable[T], key: Callable[[T], str]) -> list[Sequence[T]]:
     """Cuts items into chunks in the order of hashed keys, so that every shard holds a mix."""
-    hashed = ((hashlib.sha256(key(item).encode("utf-8", "backslashreplace")).digest(), item) for item in items)
+    hashed = (
+        (hashlib.sha256(key(item).encode("utf-8", "backslashreplace")).digest(), item) for item in items
+    )
     return cut([item for _, item in sorted(hashed, key=lambda pair: pair[0])])
 
 

@@ -15,25 +15,21 @@ grey images hold such colours. Index 255 is void: not any class, not to be learn
 Pascal VOC in colour (224, 224, 192) where no class has it.
 """
 
-import collections
 import dataclasses
 import functools
-import hashlib
 import io
 import os
 import pathlib
 import re
-import stat
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import PIL.Image
-from absl import logging
 
 from conveyor.components.example_gen.containers import is_plain_png
-from conveyor.components.example_gen.readers.folder import SPLITS, SUFFIXES
+from conveyor.components.example_gen.readers.files import Listing, absolute, is_image, printable, shuffled
+from conveyor.components.example_gen.readers.folder import SPLITS
 from conveyor.components.example_gen.readers.raw import RawExample
-from conveyor.components.example_gen.readers.reader import cut
 from conveyor.pipeline.errors import UserError
 from conveyor.pipeline.fingerprint import fingerprint_files
 
@@ -81,14 +77,7 @@ class MasksReader:
     annotations: frozenset[str] = frozenset({"mask"})
 
     def __init__(self, folder: str):
-        self.folder = os.path.abspath(os.path.expanduser(folder))
-        if not folder or not os.path.isdir(self.folder):
-            raise UserError(
-                "data.source: the folder does not exist",
-                expected="masks:DIR, a directory with the folders images and masks",
-                received=f"masks:{folder}",
-                where=self.folder if folder else "",
-            )
+        self.folder = absolute(folder, "masks:DIR, a directory with the folders images and masks")
         self._list = next((name for name in _NAMES if os.path.isfile(os.path.join(self.folder, name))), "")
         self.names: list[str] = []
         self.colours: list[tuple[int, ...]] = []
@@ -104,10 +93,12 @@ class MasksReader:
 
     @functools.cached_property
     def _pairs(self) -> list[_Pair]:
-        found = []
-        for root, split in _roots(self.folder):
-            images, masks = _folder_of(root, _IMAGES), _folder_of(root, _MASKS)
-            found += _paired(_listed(self.folder, images), _listed(self.folder, masks), split)
+        listing, found = Listing(self.folder), []
+        for root, split in _roots(listing):
+            images, masks = (
+                _listed(listing, _folder_of(listing, root, names)) for names in (_IMAGES, _MASKS)
+            )
+            found += _paired(images, masks, split)
         return found
 
     def classes(self) -> list[str]:
@@ -141,12 +132,11 @@ class MasksReader:
         return fingerprint_files(self.folder, sorted(names - {""}), workspace)
 
     def chunks(self) -> list[Sequence[_Pair]]:
-        # In the order of hashed paths, so that every shard holds a mix.
-        return cut(sorted(self._pairs, key=lambda pair: hashlib.sha256(os.fsencode(pair.key)).digest()))
+        return shuffled(self._pairs, lambda pair: pair.key)
 
     def read(self, chunk: Sequence[_Pair]) -> Iterator[RawExample]:
         for pair in chunk:
-            key, split = _printable(pair.key), pair.split
+            key, split = printable(pair.key), pair.split
             try:
                 if pair.reason:
                     raise _UnusableError(pair.reason, pair.error)
@@ -169,17 +159,17 @@ class MasksReader:
                 raise _UnusableError("mask_size", f"{width}x{height}, its image {right}x{bottom}")
             self._check(indices)
         except _UnusableError as no:
-            raise _UnusableError(no.args[0], f"mask {_printable(path)}: {no.args[1]}") from None
+            raise _UnusableError(no.args[0], f"mask {printable(path)}: {no.args[1]}") from None
         return data if _is_stored_as_is(image, data, indices) else _encode(indices)
 
     def _check(self, indices: np.ndarray) -> None:
         """Refuses indices that are no class."""
-        counts = np.bincount(indices.ravel(), minlength=1)
+        counts = np.bincount(indices.ravel())
         limit = len(self.names) or VOID
-        if bad := [int(index) for index in np.flatnonzero(counts) if index >= limit and index != VOID]:
-            shown = ", ".join(f"{index} ({counts[index]} pixels)" for index in bad[:5])
-            more = f" and {len(bad) - 5} more" if len(bad) > 5 else ""
-            raise _UnusableError("mask_index", f"index {shown}{more}; there are {limit} classes")
+        bad = [index for index in np.flatnonzero(counts).tolist() if index >= limit and index != VOID]
+        if bad:
+            shown = _shown([str(index) for index in bad[:5]], counts[bad])
+            raise _UnusableError("mask_index", f"index {shown}; there are {limit} classes")
 
     def _decode(self, data: bytes) -> tuple[PIL.Image.Image, np.ndarray]:
         """Returns a mask's image and its indices, [height, width], of an integer type."""
@@ -213,19 +203,15 @@ class MasksReader:
             )
         packed = red.astype(np.uint32) << 16 | green.astype(np.uint32) << 8 | blue
         indices = self._index_of[packed]
-        if (indices == 0).any():
+        if not indices.all():
             unknown, counts = np.unique(packed[indices == 0], return_counts=True)
-            shown = ", ".join(
-                f"({code >> 16}, {code >> 8 & 255}, {code & 255}) ({count} pixels)"
-                for code, count in zip(unknown[:5].tolist(), counts.tolist(), strict=False)
-            )
-            more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
-            raise _UnusableError("mask_index", f"colour {shown}{more} is of no class")
+            names = [f"({code >> 16}, {code >> 8 & 255}, {code & 255})" for code in unknown[:5].tolist()]
+            raise _UnusableError("mask_index", f"colour {_shown(names, counts)}; they are of no class")
         return (indices - 1).astype(np.uint8)
 
     @functools.cached_property
     def _index_of(self) -> np.ndarray:
-        """Packed colour -> index + 1; 0 for a colour that is none. Memory is touched where there are colours."""
+        """Packed colour -> index + 1; 0 for a colour that is none."""
         table = np.zeros(1 << 24, np.uint16)
         for index, colour in [(VOID, _VOC_BORDER), *enumerate(self.colours)]:
             table[colour[0] << 16 | colour[1] << 8 | colour[2]] = index + 1
@@ -243,80 +229,56 @@ def _read_names(path: str) -> tuple[list[str], list[tuple[int, ...]]]:
     matches = [_COLOURED.fullmatch(line) for line in lines]
     names = [match[1] if match else line for match, line in zip(matches, lines, strict=True)]
     colours = [tuple(map(int, match.group(2, 3, 4))) for match in matches if match]
-    bad = [
-        text
-        for text in (
-            "no name" if not all(names) else "",
-            f"{len(names)} names, at most {VOID}" if not 0 < len(names) <= VOID else "",
-            "colours in some lines, none in others" if 0 < len(colours) < len(names) else "",
-            "a name twice" if len(set(names)) < len(names) else "",
-            "a colour twice" if len(set(colours)) < len(colours) else "",
-            "a colour above 255" if any(max(colour) > 255 for colour in colours) else "",
-        )
-        if text
-    ]
-    if bad:
+    wrong = {
+        "no name": not all(names),
+        f"{len(names)} names, at most {VOID}": not 0 < len(names) <= VOID,
+        "colours in some lines, none in others": 0 < len(colours) < len(names),
+        "a name twice": len(set(names)) < len(names),
+        "a colour twice": len(set(colours)) < len(colours),
+        "a colour above 255": any(max(colour) > VOID for colour in colours),
+    }
+    if any(wrong.values()):
         raise UserError(
             "data.source: the list of classes cannot be read",
             expected="a name a line, or in every line `name r g b` or `name:r,g,b::`",
-            received="; ".join(bad),
+            received="; ".join(text for text, is_so in wrong.items() if is_so),
             where=path,
         )
     return names, colours
 
 
-def _roots(folder: str) -> list[tuple[str, str]]:
+def _roots(listing: Listing) -> list[tuple[str, str]]:
     """Returns each directory that holds images and masks, with its split."""
-    inner = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and entry.name[0] != ".")
-    inner = [
-        name for name in inner if _folder_of(os.path.join(folder, name), _IMAGES) and name not in _IMAGES
-    ]
-    odd = [name for name in inner if name.lower() not in SPLITS]
-    if _folder_of(folder, _IMAGES):
-        odd = inner
-        roots = [(folder, "")]
-    else:
-        roots = [(os.path.join(folder, name), SPLITS.get(name.lower(), "")) for name in inner]
-    if odd:
+    inner = [name for name in listing.folders() if _folder_of(listing, name, _IMAGES)]
+    flat = bool(_folder_of(listing, "", _IMAGES))
+    if odd := [name for name in inner if flat or name.lower() not in SPLITS]:
         raise UserError(
             "data.source: some folders with images are no splits",
             expected="images and masks in the folder, or in split folders such as train and val, not in both",
-            received=", ".join(odd),
-            where=folder,
+            received=", ".join(map(printable, odd)),
+            where=listing.root,
         )
-    return roots
+    return [("", "")] if flat else [(name, SPLITS[name.lower()]) for name in inner]
 
 
-def _folder_of(root: str, names: Sequence[str]) -> str:
-    """Returns the first of some folders that is there; "" for none."""
-    paths = (os.path.join(root, name) for name in names)
-    return next((path for path in paths if os.path.isdir(path)), "")
+def _folder_of(listing: Listing, root: str, names: Sequence[str]) -> str:
+    """Returns the first of some folders in a folder; "" for none."""
+    return next((os.path.join(root, name) for name in names if name in listing.folders(root)), "")
 
 
-def _listed(root: str, folder: str) -> dict[str, str]:
-    """Returns path relative to root -> path relative to folder without suffix, of all pictures, sorted."""
-    found, others = {}, collections.Counter()
-    for where, folders, files in os.walk(folder) if folder else ():
-        folders[:] = [name for name in folders if name[0] != "."]
-        for name in files:
-            stem, suffix = os.path.splitext(os.path.join(where, name))
-            if suffix.lower() in SUFFIXES and name[0] != ".":
-                found[os.path.relpath(stem + suffix, root)] = os.path.relpath(stem, folder)
-            else:
-                others[suffix] += 1
-    if others:
-        logging.info("files in %s that are no pictures: %s", folder, dict(others))
-    return dict(sorted(found.items()))
+def _listed(listing: Listing, folder: str) -> dict[str, str]:
+    """Returns path -> path below a folder without suffix, of all pictures there."""
+    paths = [path for path in listing.walk(folder) if is_image(path)] if folder else []
+    return {path: os.path.relpath(os.path.splitext(path)[0], folder) for path in paths}
 
 
 def _paired(images: dict[str, str], masks: dict[str, str], split: str) -> Iterator[_Pair]:
     """Yields images with their masks, and what is left over of either."""
     stems: dict[str, str] = {}
     for image, stem in images.items():
-        if stem in stems:
-            error = f"{_printable(stems[stem])} has the same name but for the suffix"
+        if stems.setdefault(stem, image) != image:
+            error = f"{printable(stems[stem])} has the same name but for the suffix"
             yield _Pair(image, "", split, "duplicate_file", error)
-        stems.setdefault(stem, image)
     in_splits = {stem.split(os.sep)[0].lower() for stem in stems} <= SPLITS.keys()
     chosen: dict[str, str] = {}
     left = dict.fromkeys(masks)
@@ -334,11 +296,9 @@ def _paired(images: dict[str, str], masks: dict[str, str], split: str) -> Iterat
         )
     for mask in left:
         rival = chosen.get(masks[mask], chosen.get(_without_ending(masks[mask]), ""))
-        if rival:
-            error = f"its image has the mask {_printable(rival)}"
-            yield _Pair("", mask, split, "duplicate_file", error)
-        else:
-            yield _Pair("", mask, split, "missing_image", "there is no image of its name")
+        reason = "duplicate_file" if rival else "missing_image"
+        error = f"its image has the mask {printable(rival)}" if rival else "there is no image of its name"
+        yield _Pair("", mask, split, reason, error)
 
 
 def _without_ending(stem: str) -> str:
@@ -346,15 +306,9 @@ def _without_ending(stem: str) -> str:
 
 
 def _read(path: str, limit: int = 0) -> bytes:
-    try:
-        status = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        raise _UnusableError("missing_image", "no such file") from None
-    if not stat.S_ISREG(status.st_mode):  # to read a pipe might never end
-        raise _UnusableError("unreadable", "not a file")
-    if limit and status.st_size > limit:
-        raise _UnusableError("too_large", f"{status.st_size} bytes, at most {limit}")
     with open(path, "rb", buffering=0) as file:
+        if limit and (size := os.fstat(file.fileno()).st_size) > limit:
+            raise _UnusableError("too_large", f"{size} bytes, at most {limit}")
         return file.read()
 
 
@@ -379,15 +333,20 @@ def _open(data: bytes) -> PIL.Image.Image:
         if image.format == "JPEG":
             raise _UnusableError("unsupported_mode", "JPEG does not keep indices or colours; use PNG")
         image.load()
-    except PIL.Image.DecompressionBombError as error:
-        raise _UnusableError("too_large", str(error)) from None
     except _UnusableError:
         raise
     except Exception as error:  # decoders raise of many kinds on hostile bytes
         message = str(error)
-        reason = "truncated" if "truncated" in message.lower() else "unreadable"
+        bomb = isinstance(error, PIL.Image.DecompressionBombError)
+        reason = "too_large" if bomb else "truncated" if "truncated" in message.lower() else "unreadable"
         raise _UnusableError(reason, message.split(" <_io")[0] or type(error).__name__) from None
     return image
+
+
+def _shown(names: list[str], counts: np.ndarray) -> str:
+    """Returns the first few of some values, with their number of pixels."""
+    shown = ", ".join(f"{name} ({count} pixels)" for name, count in zip(names, counts, strict=False))
+    return shown + (f" and {len(counts) - len(names)} more" if len(counts) > len(names) else "")
 
 
 def _is_stored_as_is(image: PIL.Image.Image, data: bytes, indices: np.ndarray) -> bool:
@@ -404,8 +363,3 @@ def _encode(indices: np.ndarray) -> bytes:
     file = io.BytesIO()
     PIL.Image.fromarray(indices.astype(np.uint8)).save(file, "PNG")
     return file.getvalue()
-
-
-def _printable(name: str) -> str:
-    """Returns a file name as valid text; bytes that are none appear as escapes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")

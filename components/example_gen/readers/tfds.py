@@ -11,6 +11,7 @@ from conveyor.pipeline.errors import UserError
 from conveyor.pipeline.fingerprint import fingerprint_files
 
 _SHARD = 2000
+_DTYPES = ("uint8", "uint16")  # others are not stored as images of their own
 
 
 class TFDSReader:
@@ -52,11 +53,12 @@ class TFDSReader:
         return (pathlib.Path(self.name) / "dataset_info.json").is_file()
 
     def _check_features(self, features: typing.Any) -> None:
+        import numpy as np
         import tensorflow_datasets as tfds
 
         parts = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
         image, label = parts.get("image"), parts.get("label")
-        usable = isinstance(image, tfds.features.Image) and image.np_dtype in ("uint8", "uint16")
+        usable = isinstance(image, tfds.features.Image) and np.dtype(image.np_dtype).name in _DTYPES
         if not usable or not isinstance(label, tfds.features.ClassLabel):
             raise UserError(
                 "data.source: the data set has no labelled images",

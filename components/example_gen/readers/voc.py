@@ -2,7 +2,7 @@
 
 Source: M. Everingham, J. Winn, "The PASCAL Visual Object Classes Challenge 2012 Development Kit",
 section 4 (image sets) and section "Annotation": a box holds the pixels from (xmin, ymin) to (xmax, ymax),
-both included, and the top left pixel of an image is (1, 1). As edges that are (xmin - 1, ymin - 1, xmax, ymax).
+both included, and the top left pixel of an image is (1, 1). Its edges are at xmin - 1, ymin - 1, xmax, ymax.
 """
 
 import collections
@@ -113,7 +113,9 @@ class VOCReader:
             text = os.fsdecode(read_limited(os.path.join(self.folder, path), 1 << 30))
         except OSError as error:
             raise UserError(
-                "data.source: an image set cannot be read", received=str(error.strerror), where=printable(path)
+                "data.source: an image set cannot be read",
+                received=str(error.strerror),
+                where=printable(path),
             ) from error
         return [self._stem(line.strip()) for line in text.splitlines() if line.strip()]
 
@@ -147,7 +149,9 @@ class VOCReader:
             yield self._without_image(stem, xml, split)
             return
         if xml is None:
-            yield _Item(images[0], split, "missing_annotation", f"there is no {self._xml_dir}/{shown(stem)}.xml")
+            yield _Item(
+                images[0], split, "missing_annotation", f"there is no {self._xml_dir}/{shown(stem)}.xml"
+            )
         else:
             yield self._annotated(_Item(images[0], split, faults=faults), xml)
         for image in images[1:]:
@@ -156,7 +160,9 @@ class VOCReader:
 
     def _without_image(self, stem: str, xml: str | None, split: str) -> _Item:
         if xml is not None:
-            return _Item(xml, split, "missing_image", f"there is no image {shown(stem)} in {self._images_dir}")
+            return _Item(
+                xml, split, "missing_image", f"there is no image {shown(stem)} in {self._images_dir}"
+            )
         key = f"{self._members[stem][0][0]}: {stem}"
         try:
             safe_path(stem)
@@ -250,6 +256,8 @@ def _object(element: typing.Any, index: int) -> RawObject | Fault:
         return Fault("box_degenerate", f"{shown(label)}: {said}", field)
     # One pixel by the letter, but nobody draws that: it is a click.
     if left == right or top == bottom:
-        return Fault("box_degenerate", f"{shown(label)}: from {left:g}, {top:g} to {right:g}, {bottom:g}", field)
+        return Fault(
+            "box_degenerate", f"{shown(label)}: from {left:g}, {top:g} to {right:g}, {bottom:g}", field
+        )
     difficult = (element.findtext("difficult") or "").strip() not in ("", "0")
     return RawObject(label, (left - 1, top - 1, right, bottom), difficult=difficult)

@@ -50,6 +50,7 @@ STORED = {
     "PNG of one pixel": (encode(GREY[:1, :1]), "PNG", "L"),
     "interlaced PNG": (interlaced(COLOUR), "PNG", "RGB"),
     "PNG with metadata": (png(header(7, 9), rows(GREY), before=chunk(b"tEXt", b"a\0b")), "PNG", "L"),
+    "PNG with broken EXIF": (png(header(7, 9), rows(GREY), before=chunk(b"eXIf", b"broken")), "PNG", "L"),
     "PNG with bytes behind its end": (encode(GREY) + b"behind", "PNG", "L"),
     "grey JPEG": (encode(GREY, "JPEG"), "JPEG", "L"),
     "RGB JPEG": (encode(COLOUR, "JPEG"), "JPEG", "RGB"),

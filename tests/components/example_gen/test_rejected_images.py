@@ -50,6 +50,8 @@ def with_wrong_checksum(kind):
         (b"just text", "unreadable", "cannot identify image file"),
         (encode(GREY)[:8], "unreadable", "cannot identify image file"),
         (b"\xff\xd8\xff", "unreadable", ""),
+        (png(header(0, 9), b""), "unreadable", "cannot identify image file"),
+        (b"P5 7 0 255\n", "unreadable", "cannot identify image file"),
         (encode(GREY)[:60], "truncated", "truncated"),
         (encode(COLOUR, "JPEG")[:-40], "truncated", "truncated"),
         (encode(COLOUR, "BMP")[:-40], "truncated", "truncated"),

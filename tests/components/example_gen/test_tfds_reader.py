@@ -107,6 +107,30 @@ def test_fingerprint_is_of_the_content(folder, tmp_path):
     assert len({fingerprint(one), fingerprint(other), fingerprint(folder)}) == 3
 
 
+def test_fingerprint_of_a_name(tmp_path, monkeypatch):
+    """A name with its version stands for its content, and nothing needs to be read."""
+
+    def builder(name, count):
+        info = tfds.core.SplitInfo(name="train", shard_lengths=[count], num_bytes=7, filename_template=None)
+
+        class Builder:
+            class info:  # noqa: N801
+                features = tfds.features.FeaturesDict({"image": tfds.features.Image(), "label": LABEL})
+                full_name = name
+                splits = {"train": info}
+
+            def download_and_prepare(self):
+                pass
+
+        return Builder()
+
+    found = set()
+    for name, count in (("mnist/3.0.1", 5), ("mnist/3.0.2", 5), ("mnist/3.0.2", 6), ("mnist/3.0.1", 5)):
+        monkeypatch.setattr(tfds, "builder", lambda _, name=name, count=count: builder(name, count))
+        found.add(open_source("tfds:mnist").fingerprint(tmp_path))
+    assert len(found) == 3
+
+
 def test_16_bits(tmp_path):
     image = tfds.features.Image(shape=(None, None, 1), dtype=np.uint16, encoding_format="png")
     pixels = np.uint16([[0x1234, 0xFFFF]])
@@ -130,6 +154,13 @@ def test_without_labelled_images(tmp_path, image, label):
     with pytest.raises(UserError, match="has no labelled images") as caught:
         open_source(f"tfds:{folder}").classes()
     assert "label" in caught.value.received
+
+
+@pytest.mark.parametrize(("name", "first"), [("mnist", "0"), ("fashion_mnist", "T-shirt/top")])
+def test_names_that_tfds_knows(monkeypatch, name, first):
+    monkeypatch.setattr(tfds.core.DatasetBuilder, "download_and_prepare", lambda builder: None)
+    names = open_source(f"tfds:{name}").classes()
+    assert (names[0], len(names)) == (first, 10)
 
 
 def test_a_name_that_is_none():

@@ -78,8 +78,9 @@ def test_decode(make, name, channels):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_normalize_by_hand(make, channels):
-    pixels = np.full((2, *SIZE, channels), 50, np.uint8)
+@pytest.mark.parametrize("kind", [np.uint8, np.float32])
+def test_normalize_by_hand(make, channels, kind):
+    pixels = np.full((2, *SIZE, channels), 50, kind)
     # (50 - 10) / 2, (50 - 20) / 4, (50 - 30) / 8.
     expected = [20.0, 7.5, 2.5][:channels]
     for module in make(channels=channels):

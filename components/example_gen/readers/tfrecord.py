@@ -1,0 +1,311 @@
+"""TFRecord files of encoded images, as the TensorFlow object-detection API and others write them.
+
+`tfrecord:DIR` or `tfrecord:GLOB`. Each record is a `tf.train.Example` with one of
+
+- `image/encoded`, and boxes: `image/object/bbox/{xmin,xmax,ymin,ymax}` relative to the image's size,
+  `image/object/class/{text,label}`, optionally `image/object/{is_crowd,difficult}`;
+- `image/encoded`, and a class: `image/class/{text,label}`;
+- `image` and `label`.
+
+What the first record has decides which of these all must be. Names of classes are their texts, or, for
+numbers, those of a `label_map.pbtxt` beside the files, or else the numbers. Without that file all records
+are read to know the classes. The split is told by a word in the file's name: train, val, test, ….
+"""
+
+import functools
+import glob
+import io
+import os
+import pathlib
+import re
+import struct
+import typing
+from collections.abc import Iterator
+
+import google_crc32c
+import PIL.Image
+from tensorflow_datasets.proto import tf_example_pb2
+
+from conveyor.components.example_gen.readers.files import printable
+from conveyor.components.example_gen.readers.folder import SPLITS
+from conveyor.components.example_gen.readers.raw import RawExample, RawObject
+from conveyor.pipeline.errors import UserError
+from conveyor.pipeline.fingerprint import fingerprint_files
+
+MAX_RECORD_BYTES = 512 << 20
+_NAMED = re.compile(r"\.(tfrecords?|tfrec|records?)(?![a-z])", re.IGNORECASE)
+_LABEL_MAP = "label_map.pbtxt"
+_ITEM = re.compile(r"item\s*\{(.*?)\}", re.DOTALL)
+_FIELD = re.compile(r"""\b(id|name|display_name)\s*:\s*(?:(\d{1,18})|"([^"\n]*)"|'([^'\n]*)')""")
+_OBJECT = "image/object/"
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+_USAGE = "tfrecord:DIR or tfrecord:GLOB, with files such as train-00000-of-00010.tfrecord"
+
+
+class CorruptRecordError(Exception):
+    """A record whose length or content is not as it was written; those after it cannot be found."""
+
+
+class _MalformedError(Exception):
+    """An example that cannot be used: a key of `REASONS`, and what exactly."""
+
+
+class TFRecordReader:
+    """Reads `tf.train.Example` messages, without TensorFlow.
+
+    Args:
+        pattern: A directory, or a pattern of files.
+
+    Raises:
+        UserError: There are no such files, or the first record has no image.
+    """
+
+    annotations: frozenset[str] = frozenset({"label"})  # or objects: what the first record has
+
+    def __init__(self, pattern: str):
+        self.folder, self.files = _find(pattern)
+        self._map_file = os.path.join(self.folder, _LABEL_MAP)
+        self.names = _read_label_map(self._map_file) if os.path.isfile(self._map_file) else {}
+        first = self._first()
+        if not {"image/encoded", "image"} & first.keys():
+            raise UserError(
+                "data.source: the first record holds no image",
+                expected="image/encoded, or image",
+                received=", ".join(printable(name) for name in sorted(first)[:20]) or "no features",
+                where=self.files[0],
+            )
+        if any(name.startswith(_OBJECT) for name in first):
+            self.annotations = frozenset({"objects"})
+
+    def _first(self) -> typing.Mapping[str, typing.Any]:
+        """Returns the features of the first record that can be read."""
+        for path in self.files:
+            for example in self._parsed(path):
+                if example is not None:
+                    return example
+        raise UserError(
+            "data.source: there is no record that can be read", expected=_USAGE, where=self.files[0]
+        )
+
+    def _parsed(self, path: str) -> Iterator[typing.Mapping[str, typing.Any] | None]:
+        """Yields the features of each record, None for one that is no example, as far as records go."""
+        try:
+            for _, data in read_records(path):
+                yield _features(data)
+        except (CorruptRecordError, OSError):
+            return  # is reported when it is read
+
+    @functools.cached_property
+    def _present(self) -> set[str]:
+        """Names of all classes in the records."""
+        found: set[str] = set()
+        for path in self.files:
+            for features in self._parsed(path):
+                try:
+                    found |= set(self._class_names(features)) if features is not None else set()
+                except _MalformedError:
+                    continue
+        return found - {""}
+
+    def classes(self) -> list[str]:
+        if self.names:
+            return [name for _, name in sorted(self.names.items())]
+        numbers = sorted((name for name in self._present if _is_number(name)), key=int)
+        return numbers + sorted(name for name in self._present if not _is_number(name))
+
+    def splits(self) -> set[str]:
+        return {split for _, split in self.chunks()} - {""}
+
+    def fingerprint(self, workspace: pathlib.Path) -> str:
+        names = [os.path.relpath(path, self.folder) for path in self.files]
+        return fingerprint_files(self.folder, names + [_LABEL_MAP] * bool(self.names), workspace)
+
+    def chunks(self) -> list[tuple[str, str]]:
+        """Returns relative path and split of each file: a file can only be read from its beginning."""
+        paths = [os.path.relpath(path, self.folder) for path in self.files]
+        return [(path, _split_of(path)) for path in paths]
+
+    def read(self, chunk: tuple[str, str]) -> Iterator[RawExample]:
+        path, split = chunk
+        file, index = printable(path), -1
+        try:
+            for index, (offset, data) in enumerate(read_records(os.path.join(self.folder, path))):
+                yield self._example(f"{file}:{index}", split, offset, data)
+        except CorruptRecordError as no:
+            yield RawExample(
+                f"{file}:{index + 1}", "", split, None, f"{no}; the rest is not read", "truncated"
+            )
+        except OSError as error:
+            yield RawExample(f"{file}:{index + 1}", "", split, None, str(error.strerror))
+
+    def _example(self, key: str, split: str, offset: int, data: bytes) -> RawExample:
+        try:
+            features = _features(data)
+            if features is None:
+                raise _MalformedError("malformed", "no tf.train.Example")
+            return self._image(key, split, features)
+        except _MalformedError as no:
+            return RawExample(key, "", split, None, f"record at byte {offset}: {no.args[1]}", no.args[0])
+
+    def _image(self, key: str, split: str, features: typing.Mapping[str, typing.Any]) -> RawExample:
+        found = _values(features, "image/encoded", bytes) or _values(features, "image", bytes)
+        if len(found) != 1 or not found[0]:
+            raise _MalformedError("empty" if len(found) < 2 else "malformed", f"{len(found)} images")
+        key = " ".join([key, *map(_text, _values(features, "image/filename", bytes)[:1])]).strip()
+        labels = self._class_names(features)
+        if unknown := sorted(set(labels) - set(self.names.values())) if self.names else []:
+            raise _MalformedError("unknown_class", f"class {unknown[0]!r} is not in {_LABEL_MAP}")
+        if "objects" in self.annotations:
+            return RawExample(key, "", split, found[0], objects=_objects(features, labels, found[0]))
+        if len(labels) != 1 or not labels[0]:
+            reason = "malformed" if len(labels) > 1 else "missing_annotation"
+            raise _MalformedError(reason, f"{len(labels)} classes for one image")
+        return RawExample(key, labels[0], split, found[0])
+
+    def _class_names(self, features: typing.Mapping[str, typing.Any]) -> list[str]:
+        """Returns the classes of the objects, or of the image."""
+        prefixes = (f"{_OBJECT}class/",) if "objects" in self.annotations else ("image/class/", "")
+        for prefix in prefixes:
+            texts = _values(features, f"{prefix}text", bytes) if prefix else []
+            label = features.get(f"{prefix}label")
+            kind = bytes if label is not None and label.WhichOneof("kind") == "bytes_list" else int
+            numbers = _values(features, f"{prefix}label", kind)
+            if texts and any(texts):
+                return [_text(text) for text in texts]
+            if numbers:
+                return [_text(n) if isinstance(n, bytes) else self.names.get(n, str(n)) for n in numbers]
+        return []
+
+    def __getstate__(self) -> dict[str, typing.Any]:
+        return {"folder": self.folder, "names": self.names, "annotations": self.annotations}
+
+
+def read_records(path: str) -> Iterator[tuple[int, bytes]]:
+    """Yields offset and content of each record of a TFRecord file.
+
+    Source: tensorflow/core/lib/io/record_reader.cc; see `records.write_record`.
+
+    Raises:
+        CorruptRecordError: A checksum is wrong, or the file ends within a record.
+    """
+    size = os.path.getsize(path)
+    with open(path, "rb", buffering=1 << 20) as file:
+        offset = 0
+        while offset < size:
+            head = file.read(12)
+            if head[:2] == b"\x1f\x8b" and offset == 0:
+                raise CorruptRecordError("the file is compressed with gzip: unpack it")
+            if len(head) < 12 or head[8:] != _masked_crc(head[:8]):
+                raise CorruptRecordError(f"the record at byte {offset} is corrupt: its length")
+            (length,) = struct.unpack("<Q", head[:8])
+            if length > min(size - offset - 16, MAX_RECORD_BYTES):
+                raise CorruptRecordError(
+                    f"the record at byte {offset} is corrupt: {length} bytes, more than are there"
+                )
+            data = file.read(length)
+            if file.read(4) != _masked_crc(data):
+                raise CorruptRecordError(f"the record at byte {offset} is corrupt: its content")
+            yield offset, data
+            offset += 16 + length
+
+
+def _masked_crc(data: bytes) -> bytes:
+    crc = google_crc32c.value(data)
+    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
+
+
+def _find(pattern: str) -> tuple[str, list[str]]:
+    """Returns the folder of a pattern, and the files."""
+    path = os.path.abspath(os.path.expanduser(pattern))
+    if os.path.isdir(path):
+        paths = glob.glob(os.path.join(glob.escape(path), "**"), recursive=True)
+        folder, paths = path, [name for name in paths if _NAMED.search(os.path.basename(name))]
+    else:
+        folder, paths = os.path.dirname(re.split(r"[*?\[]", path, maxsplit=1)[0]), glob.glob(path)
+    files = sorted(name for name in paths if os.path.isfile(name))
+    if not pattern or not files:
+        raise UserError(
+            "data.source: there are no TFRecord files",
+            expected=_USAGE,
+            received=f"tfrecord:{pattern}",
+            where=path,
+            fix="files in a folder are known by .tfrecord, .tfrecords, .tfrec or .record in their names",
+        )
+    return folder, files
+
+
+def _read_label_map(path: str) -> dict[int, str]:
+    """Returns number -> name. Source: object_detection/protos/string_int_label_map.proto."""
+    text = pathlib.Path(path).read_text(encoding="utf-8", errors="replace")[: 1 << 22]
+    names: dict[int, str] = {}
+    for item in _ITEM.findall(text):
+        fields = {match[1]: match[2] or match[3] or match[4] for match in _FIELD.finditer(item)}
+        name = fields.get("name") or fields.get("display_name")
+        if not name or "id" not in fields or not fields["id"].isdecimal() or int(fields["id"]) in names:
+            raise UserError(
+                "data.source: a class in the label map lacks id or name, or is there twice", where=path
+            )
+        names[int(fields["id"])] = name
+    if not names or len(set(names.values())) < len(names):
+        raise UserError(
+            "data.source: the label map names no classes, or one twice",
+            expected="item { id: 1 name: 'cat' } …",
+            where=path,
+        )
+    return names
+
+
+def _split_of(path: str) -> str:
+    """Returns the split that words in a path name; "" for none, or for several."""
+    found = {SPLITS[word] for word in re.split(r"[^a-z]+", path.lower()) if word in SPLITS}
+    return found.pop() if len(found) == 1 else ""
+
+
+def _features(data: bytes) -> typing.Mapping[str, typing.Any] | None:
+    try:
+        return tf_example_pb2.Example.FromString(data).features.feature
+    except Exception:  # the kinds depend on protobuf's implementation
+        return None
+
+
+def _values(features: typing.Mapping[str, typing.Any], name: str, kind: type) -> list[typing.Any]:
+    """Returns the values of a feature; none where it is not there.
+
+    Raises:
+        _MalformedError: They are of another kind.
+    """
+    if name not in features or (has := features[name].WhichOneof("kind")) is None:
+        return []
+    wanted = {bytes: "bytes_list", int: "int64_list", float: "float_list"}[kind]
+    if has != wanted:
+        raise _MalformedError("malformed", f"{name} is a {has}, expected {wanted}")
+    return list(getattr(features[name], wanted).value)
+
+
+def _objects(
+    features: typing.Mapping[str, typing.Any], labels: list[str], data: bytes
+) -> tuple[RawObject, ...]:
+    sides = [_values(features, f"{_OBJECT}bbox/{side}", float) for side in _SIDES]
+    count = len(labels)
+    flags = [_values(features, f"{_OBJECT}{name}", int) or [0] * count for name in ("is_crowd", "difficult")]
+    if {len(values) for values in (*sides, *flags)} != {count}:
+        lengths = ", ".join(f"{len(values)} {name}" for name, values in zip(_SIDES, sides, strict=True))
+        raise _MalformedError("malformed", f"lists of objects differ in length: {count} classes, {lengths}")
+    try:
+        width, height = PIL.Image.open(io.BytesIO(data)).size
+    except Exception as error:  # of many kinds on hostile bytes
+        raise _MalformedError("unreadable", str(error).split(" <_io")[0]) from None
+    return tuple(
+        RawObject(
+            label, (x1 * width, y1 * height, x2 * width, y2 * height), bool(crowd), None, bool(difficult)
+        )
+        for label, x1, y1, x2, y2, crowd, difficult in zip(labels, *sides, *flags, strict=True)
+    )
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "backslashreplace")
+
+
+def _is_number(name: str) -> bool:
+    return name.removeprefix("-").isdecimal() and len(name) < 25

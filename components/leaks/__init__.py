@@ -1,0 +1,1 @@
+"""Exact and near duplicates between images: fingerprints, search, confirmation, groups."""

@@ -1,0 +1,145 @@
+"""Finds the pairs of images worth a closer look, without comparing all with all.
+
+The hash of an image is 128 bits: on which side of 128 fixed random planes its low frequencies lie. It
+is cut into 8 bands of 16 bits. Two hashes that differ in at most 15 bits differ in at most one bit of
+some band (pigeonhole), so looking up every band and its 16 neighbours finds all of them; of what
+else that turns up, pairs within `RADIUS` bits are kept.
+
+A shifted copy is found because its window is moved back: all images are looked up once per shift.
+Half of the shifts will do, as the other image of the pair is looked up too.
+
+Buckets: lookups of a band may turn up `BUDGET` images per image on average; beyond this only the first
+images of a bucket are compared, the same for all, so that what is alike is still linked through them.
+The guarantee above holds where the budget is not exceeded.
+
+Source: Charikar, "Similarity Estimation Techniques from Rounding Algorithms", STOC 2002, section 3
+(planes); Norouzi, Punjani, Fleet, "Fast Search in Hamming Space with Multi-Index Hashing", CVPR 2012,
+section 2 (bands).
+"""
+
+import functools
+import typing
+
+import numpy as np
+
+from conveyor.components.leaks.fingerprint import radii, spectra
+
+BITS = 128
+RADIUS = 24
+BUDGET = 600
+SHIFTS = ((0, 0), (0, 2), (2, 0), (2, 2), (2, -2))  # down, right; in pixels
+_BANDS = BITS // 16
+_ORDER = 8
+_PROBES = np.array([0] + [1 << bit for bit in range(16)], np.uint16)
+_CHUNK = 1 << 20  # pairs looked at at a time; bounds memory
+_LEAST_CAP = 4
+_ONES = np.array([bin(value).count("1") for value in range(1 << 16)], np.uint8)
+
+
+def candidate_pairs(fingerprints: np.ndarray, radius: int = RADIUS) -> np.ndarray:
+    """Returns the pairs of images whose hashes are alike at some shift.
+
+    Args:
+        fingerprints: [n, SIZE] uint8.
+        radius: In how many of the 128 bits they may differ.
+
+    Returns:
+        [m, 2] int64: rows of `fingerprints`, the lower first, sorted, each pair once.
+    """
+    found = [pairs for _, pairs in candidates(fingerprints, radius)]
+    return np.unique(np.sort(np.concatenate(found), axis=1), axis=0)
+
+
+def candidates(
+    fingerprints: np.ndarray, radius: int = RADIUS
+) -> typing.Iterator[tuple[tuple[int, int], np.ndarray]]:
+    """Yields each shift, with pairs [m, 2]: an image, and one alike when its window is moved so."""
+    fixed = hashes(fingerprints)
+    for shift in SHIFTS:
+        moved = fixed if shift == (0, 0) else hashes(fingerprints, shift)
+        pairs = near(fixed, moved, radius)
+        keep = pairs[:, 0] < pairs[:, 1] if shift == (0, 0) else pairs[:, 0] != pairs[:, 1]
+        yield shift, pairs[keep]
+
+
+def hashes(fingerprints: np.ndarray, shift: tuple[int, int] = (0, 0)) -> np.ndarray:
+    """Returns the hash of each image, its window moved by `shift`: [n, 8] uint16."""
+    spectrum = spectra(fingerprints, _ORDER, shift)
+    bits = np.packbits(spectrum @ _planes() > 0, axis=1)
+    return bits.view("<u2").astype(np.uint16)
+
+
+@functools.cache
+def _planes() -> np.ndarray:
+    """Returns [63, 128]: random orthogonal planes; high frequencies, which are faint, count for more."""
+    normal = np.random.Generator(np.random.PCG64(20020519)).normal(size=(2, 63, 63))
+    planes = np.concatenate([np.linalg.qr(part)[0] for part in normal], axis=1)
+    extra = np.random.Generator(np.random.PCG64(20020520)).normal(size=(63, BITS - planes.shape[1]))
+    planes = np.concatenate([planes, extra], axis=1)
+    return (planes * np.sqrt(radii(_ORDER))[:, None]).astype(np.float32)
+
+
+def near(known: np.ndarray, asked: np.ndarray, radius: int, budget: int = BUDGET) -> np.ndarray:
+    """Returns the pairs of hashes that differ in at most `radius` bits and little in some band.
+
+    Complete for a radius of up to 15, as long as the budget is not exceeded.
+
+    Args:
+        known: [n, 8] uint16.
+        asked: [k, 8] uint16.
+        radius: Bits in which a pair may differ.
+        budget: How many of `known` are compared per band and one of `asked`, on average.
+
+    Returns:
+        [m, 2] int64: row of `known`, row of `asked`; sorted, each pair once.
+    """
+    codes = [np.empty(0, np.int64)]
+    for band in range(_BANDS):
+        order = np.argsort(known[:, band], kind="stable")
+        starts = np.searchsorted(known[order, band], np.arange((1 << 16) + 1))
+        first = starts[:-1][asked[:, band, None] ^ _PROBES]
+        counts = np.diff(starts)[asked[:, band, None] ^ _PROBES]
+        counts = np.minimum(counts, _cap(counts, budget * len(asked)))
+        for rows, places in _expand(first.ravel(), counts.ravel()):
+            one, other = order[places], rows // len(_PROBES)
+            keep = _alike(known, asked, one, other, radius)
+            codes.append(one[keep] * np.int64(len(asked)) + other[keep])
+        codes = [np.unique(np.concatenate(codes))]
+    return np.stack(np.divmod(codes[0], max(1, len(asked))), axis=1)
+
+
+def _cap(counts: np.ndarray, budget: int) -> int:
+    """Returns the largest power of two (or more than all) for a bucket's size within the budget."""
+    cap = 1 << int(counts.max(initial=1)).bit_length()
+    while cap > _LEAST_CAP and np.minimum(counts, cap).sum() > budget:
+        cap //= 2
+    return cap
+
+
+def _expand(first: np.ndarray, counts: np.ndarray) -> typing.Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yields, in chunks, the number of the lookup and each place from `first` on, `counts` of them."""
+    full = np.flatnonzero(counts)
+    first, counts = first[full], counts[full]
+    ends = np.cumsum(counts)
+    start = 0
+    while start < len(full):
+        done = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, done + _CHUNK, side="right")))
+        take = counts[start:stop]
+        rows = np.repeat(np.arange(start, stop), take)
+        places = np.arange(len(rows)) - np.repeat(ends[start:stop] - take - done, take) + first[rows]
+        yield full[rows], places
+        start = stop
+
+
+def _alike(
+    known: np.ndarray, asked: np.ndarray, one: np.ndarray, other: np.ndarray, radius: int
+) -> np.ndarray:
+    left, right = known.view(np.uint64), asked.view(np.uint64)
+    return sum(_ones(left[one, part] ^ right[other, part]) for part in range(BITS // 64)) <= radius
+
+
+def _ones(words: np.ndarray) -> np.ndarray:
+    if hasattr(np, "bitwise_count"):  # NumPy 2
+        return np.bitwise_count(words)
+    return _ONES[words.view(np.uint16).reshape(-1, 4)].sum(1, dtype=np.uint8)
