@@ -6,6 +6,7 @@ import typing
 from collections.abc import Callable, Sequence
 
 import pydantic
+
 from conveyor.components.evaluator.settings import EvaluatorSettings, JudgeSettings
 from conveyor.components.evaluator.stage import evaluator
 from conveyor.components.example_gen.settings import ExampleGenSettings

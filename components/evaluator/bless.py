@@ -28,7 +28,7 @@ def bless(metrics: dict[str, typing.Any], threshold: BlessSettings | None, bless
         )
 
 
-def _find(metrics: dict[str, typing.Any], name: str) -> dict[str, float | None]:
+def _find(metrics: dict[str, typing.Any], name: str) -> dict[str, typing.Any]:
     """Returns value and interval of a metric."""
     if name not in metrics:
         raise UserError(f"evaluator.bless.metric: {name!r} was not measured", fix=did_you_mean(name, metrics))

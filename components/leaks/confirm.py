@@ -22,13 +22,13 @@ import numpy as np
 
 from conveyor.components.leaks.fingerprint import SIDE, brightness, radii, sizes, spectra
 
-LIMIT = 0.8
-LEAST_BITS = 150.0
+LIMIT = 1.0
+LEAST_BITS = 400.0
 FLAT = 0.75  # contrast in grey levels below which there is nothing to compare
 ORDER = 16
 _RINGS = np.array([0, 1.5, 3, 4.5, 6, 8, 10, 12.5, 15.5])
-_SHARES = np.array([0.003, 0.004, 0.006, 0.01, 0.015, 0.02, 0.03, 0.05])
-_NOISES = (1.5, 0.4)  # grey levels: JPEG of quality 75; rounding after resampling
+_SHARES = np.array([0.003, 0.004, 0.006, 0.01, 0.015, 0.02, 0.035, 0.06])
+_NOISES = (1.0, 0.4)  # grey levels: JPEG of quality 75; rounding after resampling
 _GAIN = 1.3  # by which the contrast of copies may differ
 _CHUNK = 16384
 

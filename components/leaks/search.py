@@ -26,12 +26,12 @@ from conveyor.components.leaks.fingerprint import radii, spectra
 
 BITS = 128
 RADIUS = 24
-BUDGET = 600
+BUDGET = 200
 SHIFTS = ((0, 0), (0, 2), (2, 0), (2, 2), (2, -2))  # down, right; in pixels
 _BANDS = BITS // 16
 _ORDER = 8
 _PROBES = np.array([0] + [1 << bit for bit in range(16)], np.uint16)
-_CHUNK = 1 << 20  # pairs looked at at a time; bounds memory
+_CHUNK = 1 << 18  # pairs looked at at a time; bounds memory
 _LEAST_CAP = 4
 _ONES = np.array([bin(value).count("1") for value in range(1 << 16)], np.uint8)
 

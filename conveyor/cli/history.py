@@ -3,7 +3,6 @@
 import importlib
 import os
 import pathlib
-import re
 import typing
 from collections.abc import Sequence
 

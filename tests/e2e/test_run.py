@@ -47,7 +47,8 @@ def test_summary(digits):
 def test_again_is_cached_and_imports_no_tensorflow(digits):
     code = (
         "import sys, conveyor\n"
-        f"result = conveyor.run('digits_cnn', {list(digits.SMALL_CNN)!r}, workspace={str(digits.workspace)!r})\n"
+        f"result = conveyor.run('digits_cnn', {list(digits.SMALL_CNN)!r},"
+        f" workspace={str(digits.workspace)!r})\n"
         "assert all(stage.cached for stage in result.stages), result.stages\n"
         "heavy = {'tensorflow', 'keras', 'apache_beam', 'numpy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"

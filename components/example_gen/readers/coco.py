@@ -238,7 +238,10 @@ class _Document:
             else:
                 dangling[image_id] += 1
         for image_id, count in dangling.items():
-            key, error = f"{self.path}: image_id {image_id!r}", f"{count} annotation(s) of an image not listed"
+            key, error = (
+                f"{self.path}: image_id {image_id!r}",
+                f"{count} annotation(s) of an image not listed",
+            )
             items.append(_Item(key, self.split, "missing_image", error, self.index))
         return items
 
@@ -302,7 +305,7 @@ def _categories(entries: list[typing.Any]) -> dict[typing.Any, str]:
 
 def _unlisted(listing: Listing, taken: dict[str, _Item]) -> list[_Item]:
     """Returns what stands for images that lie beside listed ones and are listed nowhere."""
-    folders = sorted({os.path.dirname(path) for path, item in taken.items() if not item.reason})
+    folders = sorted({os.path.dirname(path) for path in taken} or _IMAGE_DIRS)
     paths = [os.path.join(folder, name) for folder in folders for name in sorted(listing.files(folder))]
     images = [path for path in paths if is_image(path) and not os.path.basename(path).startswith(".")]
     return [_Item(path, "", "missing_annotation", "listed nowhere") for path in images if path not in taken]

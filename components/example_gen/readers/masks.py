@@ -87,7 +87,7 @@ class MasksReader:
             raise UserError(
                 "data.source: there is no image with a mask",
                 expected=f"{folder}/images/NAME.jpg and {folder}/masks/NAME.png, or both in {folder}/train …",
-                received=", ".join(sorted(os.listdir(self.folder))[:10]) or "an empty folder",
+                received=", ".join(map(printable, sorted(os.listdir(self.folder))[:10])) or "an empty folder",
                 where=self.folder,
             )
 
@@ -111,10 +111,10 @@ class MasksReader:
         for pair in self._pairs:
             if pair.mask and pair.image:
                 try:
-                    indices = self._decode(_read(os.path.join(self.folder, pair.mask)))[1]
+                    indices = self._decode(_read(os.path.join(self.folder, pair.mask), MAX_BYTES))[1]
                 except (_UnusableError, OSError):
                     continue  # is reported when it is read
-                present |= set(np.flatnonzero(np.bincount(indices.ravel(), minlength=1)).tolist())
+                present |= set(np.flatnonzero(np.bincount(indices.ravel())[: VOID + 1]).tolist())
         if present == {0, VOID}:
             raise UserError(
                 "data.source: the masks hold 0 and 255 only, and 255 is void",

@@ -20,6 +20,8 @@ import io
 import math
 import os
 import pathlib
+import struct
+import tokenize
 import typing
 import zipfile
 import zlib
@@ -46,7 +48,7 @@ _USAGE = "npz:FILE.npz with the arrays x and y (or images and labels, or x_train
 # What zipfile, zlib and NumPy raise on hostile bytes.
 _DAMAGE = (
     *(OSError, EOFError, ValueError, TypeError, KeyError, SyntaxError, MemoryError, OverflowError),
-    *(RuntimeError, NotImplementedError, RecursionError, zipfile.BadZipFile, zlib.error),
+    *(RuntimeError, zipfile.BadZipFile, zlib.error, struct.error, tokenize.TokenError),
 )
 
 
@@ -80,17 +82,15 @@ class NpzReader:
         self.file = absolute(file, _USAGE)
         with self._refusing_damage(), zipfile.ZipFile(self.file) as archive:
             self._arrays = {}
-            sizes = {
-                name.removesuffix(".npy"): archive.getinfo(name).file_size for name in archive.namelist()
-            }
-            self._pairs = self._find_pairs(set(sizes))
-            for name in {name for pair in self._pairs.values() for name in pair} | {"classes"} & sizes.keys():
+            held = {name.removesuffix(".npy") for name in archive.namelist()}
+            self._pairs = self._find_pairs(held)
+            for name in {name for pair in self._pairs.values() for name in pair} | {"classes"} & held:
                 self._arrays[name] = self._describe(archive, name)
         self._check_sizes()
-        self.names = (
-            [str(name) for name in self._load("classes").ravel()] if "classes" in self._arrays else []
-        )
-        if unused := sizes.keys() - self._arrays.keys():
+        self.names: list[str] = []
+        if "classes" in held:
+            self.names = self._texts("classes")
+        if unused := held - self._arrays.keys():
             logging.info("arrays in %s that are not read: %s", self.file, ", ".join(sorted(unused)))
 
     @contextlib.contextmanager
@@ -106,9 +106,8 @@ class NpzReader:
     def _find_pairs(self, names: set[str]) -> dict[str, tuple[str, str]]:
         """Returns split -> names of its images and labels."""
         wanted = {"": _PLAIN}
-        wanted |= {
-            word: ((f"x_{word}", f"y_{word}"), (f"{word}_images", f"{word}_labels")) for word in SPLITS
-        }
+        for word in SPLITS:
+            wanted[word] = (f"x_{word}", f"y_{word}"), (f"{word}_images", f"{word}_labels")
         found: dict[str, tuple[str, str]] = {}
         for word, pairs in wanted.items():
             for images, labels in pairs:
@@ -195,7 +194,9 @@ class NpzReader:
         labels = self._load(name).ravel()
         if labels.dtype.kind in "US":
             with self._refusing_damage():
-                return [text.decode() if isinstance(text, bytes) else text for text in labels.tolist()]
+                texts = [text.decode() if isinstance(text, bytes) else text for text in labels.tolist()]
+                "".join(set(texts)).encode()  # what is no text is refused here
+                return texts
         if labels.dtype.kind == "f" and not (np.isfinite(labels).all() and (labels == np.rint(labels)).all()):
             raise self._error(
                 f"{name!r} holds numbers that are no classes", fix="labels must be integers or text"
@@ -214,8 +215,9 @@ class NpzReader:
                 for block in self._blocks(self._arrays[images], 0, self._arrays[images].shape[0]):
                     if block.dtype not in (np.uint8, np.bool_, np.uint16):
                         finite = block[np.isfinite(block)]
-                        low, high = min(low, finite.min(initial=low)), max(high, finite.max(initial=high))
-        if low < 0 or (high > 255 and high != math.inf):
+                        if finite.size:
+                            low, high = min(low, float(finite.min())), max(high, float(finite.max()))
+        if low < 0 or high > 255:
             fix = "save uint8, or floats in [0, 1]"
             raise self._error("values of images are outside [0, 255]", f"{low:g} to {high:g}", fix)
         return 255.0 if high <= 1 and all(kind.kind == "f" for kind in kinds) else 1.0
@@ -251,25 +253,29 @@ class NpzReader:
 
     def read(self, chunk: tuple[str, range, list[str]]) -> Iterator[RawExample]:
         split, indices, labels = chunk
-        known = set(self.names)
-        prefix = f"{split}/" if split else ""
-        pending = zip(indices, labels, strict=True)
+        array = self._arrays[self._pairs[split][0]]
+        for index, label, pixels in zip(indices, labels, self._images(array, indices), strict=True):
+            key = f"{split}/{index:08d}" if split else f"{index:08d}"
+            if isinstance(pixels, str):
+                yield RawExample(key, label, split, None, pixels, "truncated")
+            elif self.names and label not in self.names:
+                error = f"class {label!r} is not in the array `classes`"
+                yield RawExample(key, label, split, None, error, "unknown_class")
+            elif pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
+                yield RawExample(key, label, split, None, "values that are no numbers", "unsupported_mode")
+            else:
+                yield RawExample(key, label, split, _png(pixels, self._scale))
+
+    def _images(self, array: _Array, indices: range) -> Iterator[np.ndarray | str]:
+        """Yields the pixels of each image, or why there are none."""
+        done = 0
         try:
-            for block in self._blocks(self._arrays[self._pairs[split][0]], indices[0], indices[-1] + 1):
-                # The image comes first: zip would else take, and lose, a label with no image left.
-                for pixels, (index, label) in zip(block, pending, strict=False):
-                    key = f"{prefix}{index:08d}"
-                    if known and label not in known:
-                        error = f"class {label!r} is not in the array `classes`"
-                        yield RawExample(key, label, split, None, error, "unknown_class")
-                    elif pixels.dtype.kind == "f" and not np.isfinite(pixels).all():
-                        error = "values that are no numbers"
-                        yield RawExample(key, label, split, None, error, "unsupported_mode")
-                    else:
-                        yield RawExample(key, label, split, _png(pixels, self._scale))
+            for block in self._blocks(array, indices[0], indices[-1] + 1):
+                for pixels in block:
+                    yield pixels
+                    done += 1
         except _DAMAGE as error:  # the file was changed since it was checked
-            for index, label in pending:
-                yield RawExample(f"{prefix}{index:08d}", label, split, None, str(error), "truncated")
+            yield from [str(error) or type(error).__name__] * (len(indices) - done)
 
     def __getstate__(self) -> dict[str, typing.Any]:
         names = ("file", "names", "_arrays", "_pairs", "_scale")

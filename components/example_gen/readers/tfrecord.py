@@ -39,6 +39,7 @@ _ITEM = re.compile(r"item\s*\{(.*?)\}", re.DOTALL)
 _FIELD = re.compile(r"""\b(id|name|display_name)\s*:\s*(?:(\d{1,18})|"([^"\n]*)"|'([^'\n]*)')""")
 _OBJECT = "image/object/"
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
+_Features = typing.Mapping[str, typing.Any]
 _USAGE = "tfrecord:DIR or tfrecord:GLOB, with files such as train-00000-of-00010.tfrecord"
 
 
@@ -77,17 +78,15 @@ class TFRecordReader:
         if any(name.startswith(_OBJECT) for name in first):
             self.annotations = frozenset({"objects"})
 
-    def _first(self) -> typing.Mapping[str, typing.Any]:
+    def _first(self) -> _Features:
         """Returns the features of the first record that can be read."""
         for path in self.files:
             for example in self._parsed(path):
                 if example is not None:
                     return example
-        raise UserError(
-            "data.source: there is no record that can be read", expected=_USAGE, where=self.files[0]
-        )
+        raise UserError("data.source: there is no record that can be read", where=self.files[0])
 
-    def _parsed(self, path: str) -> Iterator[typing.Mapping[str, typing.Any] | None]:
+    def _parsed(self, path: str) -> Iterator[_Features | None]:
         """Yields the features of each record, None for one that is no example, as far as records go."""
         try:
             for _, data in read_records(path):
@@ -147,7 +146,7 @@ class TFRecordReader:
         except _MalformedError as no:
             return RawExample(key, "", split, None, f"record at byte {offset}: {no.args[1]}", no.args[0])
 
-    def _image(self, key: str, split: str, features: typing.Mapping[str, typing.Any]) -> RawExample:
+    def _image(self, key: str, split: str, features: _Features) -> RawExample:
         found = _values(features, "image/encoded", bytes) or _values(features, "image", bytes)
         if len(found) != 1 or not found[0]:
             raise _MalformedError("empty" if len(found) < 2 else "malformed", f"{len(found)} images")
@@ -162,7 +161,7 @@ class TFRecordReader:
             raise _MalformedError(reason, f"{len(labels)} classes for one image")
         return RawExample(key, labels[0], split, found[0])
 
-    def _class_names(self, features: typing.Mapping[str, typing.Any]) -> list[str]:
+    def _class_names(self, features: _Features) -> list[str]:
         """Returns the classes of the objects, or of the image."""
         prefixes = (f"{_OBJECT}class/",) if "objects" in self.annotations else ("image/class/", "")
         for prefix in prefixes:
@@ -192,19 +191,19 @@ def read_records(path: str) -> Iterator[tuple[int, bytes]]:
     with open(path, "rb", buffering=1 << 20) as file:
         offset = 0
         while offset < size:
-            head = file.read(12)
+            head, corrupt = file.read(12), f"the record at byte {offset} is corrupt"
             if head[:2] == b"\x1f\x8b" and offset == 0:
                 raise CorruptRecordError("the file is compressed with gzip: unpack it")
             if len(head) < 12 or head[8:] != _masked_crc(head[:8]):
-                raise CorruptRecordError(f"the record at byte {offset} is corrupt: its length")
+                raise CorruptRecordError(f"{corrupt}: its length")
             (length,) = struct.unpack("<Q", head[:8])
             if length > min(size - offset - 16, MAX_RECORD_BYTES):
                 raise CorruptRecordError(
-                    f"the record at byte {offset} is corrupt: {length} bytes, more than are there"
+                    f"{corrupt}: {length} bytes, more than are there or {MAX_RECORD_BYTES}"
                 )
             data = file.read(length)
             if file.read(4) != _masked_crc(data):
-                raise CorruptRecordError(f"the record at byte {offset} is corrupt: its content")
+                raise CorruptRecordError(f"{corrupt}: its content")
             yield offset, data
             offset += 16 + length
 
@@ -225,9 +224,8 @@ def _find(pattern: str) -> tuple[str, list[str]]:
     files = sorted(name for name in paths if os.path.isfile(name))
     if not pattern or not files:
         raise UserError(
-            "data.source: there are no TFRecord files",
+            f"data.source: there are no TFRecord files in {pattern!r}",
             expected=_USAGE,
-            received=f"tfrecord:{pattern}",
             where=path,
             fix="files in a folder are known by .tfrecord, .tfrecords, .tfrec or .record in their names",
         )
@@ -238,17 +236,14 @@ def _read_label_map(path: str) -> dict[int, str]:
     """Returns number -> name. Source: object_detection/protos/string_int_label_map.proto."""
     text = pathlib.Path(path).read_text(encoding="utf-8", errors="replace")[: 1 << 22]
     names: dict[int, str] = {}
-    for item in _ITEM.findall(text):
-        fields = {match[1]: match[2] or match[3] or match[4] for match in _FIELD.finditer(item)}
-        name = fields.get("name") or fields.get("display_name")
-        if not name or "id" not in fields or not fields["id"].isdecimal() or int(fields["id"]) in names:
-            raise UserError(
-                "data.source: a class in the label map lacks id or name, or is there twice", where=path
-            )
-        names[int(fields["id"])] = name
-    if not names or len(set(names.values())) < len(names):
+    items = [{m[1]: m[2] or m[3] or m[4] for m in _FIELD.finditer(item)} for item in _ITEM.findall(text)]
+    for fields in items:
+        name, number = fields.get("name") or fields.get("display_name"), fields.get("id") or ""
+        if name and number.isdecimal():
+            names[int(number)] = name
+    if not items or len(set(names.values())) < len(items):
         raise UserError(
-            "data.source: the label map names no classes, or one twice",
+            "data.source: a class in the label map lacks its id or name, or is there twice",
             expected="item { id: 1 name: 'cat' } …",
             where=path,
         )
@@ -261,14 +256,14 @@ def _split_of(path: str) -> str:
     return found.pop() if len(found) == 1 else ""
 
 
-def _features(data: bytes) -> typing.Mapping[str, typing.Any] | None:
+def _features(data: bytes) -> _Features | None:
     try:
         return tf_example_pb2.Example.FromString(data).features.feature
     except Exception:  # the kinds depend on protobuf's implementation
         return None
 
 
-def _values(features: typing.Mapping[str, typing.Any], name: str, kind: type) -> list[typing.Any]:
+def _values(features: _Features, name: str, kind: type) -> list[typing.Any]:
     """Returns the values of a feature; none where it is not there.
 
     Raises:
@@ -282,9 +277,7 @@ def _values(features: typing.Mapping[str, typing.Any], name: str, kind: type) ->
     return list(getattr(features[name], wanted).value)
 
 
-def _objects(
-    features: typing.Mapping[str, typing.Any], labels: list[str], data: bytes
-) -> tuple[RawObject, ...]:
+def _objects(features: _Features, labels: list[str], data: bytes) -> tuple[RawObject, ...]:
     sides = [_values(features, f"{_OBJECT}bbox/{side}", float) for side in _SIDES]
     count = len(labels)
     flags = [_values(features, f"{_OBJECT}{name}", int) or [0] * count for name in ("is_crowd", "difficult")]

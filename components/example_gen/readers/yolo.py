@@ -122,8 +122,9 @@ class YOLOReader:
             names = [f"class_{index}" for index in range(count)]
         if names is None:
             names = self._class_list()
-        pairs = list(enumerate(names)) if isinstance(names, list) else names
-        pairs = list(pairs.items()) if isinstance(pairs, dict) else pairs
+        pairs = list(
+            enumerate(names) if isinstance(names, list) else names.items() if isinstance(names, dict) else ()
+        )
         where = printable(os.path.join(self.folder, self._yaml or ""))
         if not pairs or not all(type(key) is int and _is_name(name) for key, name in pairs):
             expected = "names: a list of names, or a mapping of 0, 1, 2 … to names"
@@ -289,7 +290,7 @@ class _Search:
 
     def _add_image(self, path: str, split: str, origin: str) -> None:
         first = self.found.setdefault(path, _Item(path, split))
-        if first.labels:
+        if first.labels:  # seen before
             told = (
                 "listed twice"
                 if first.split == split

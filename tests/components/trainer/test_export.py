@@ -5,12 +5,18 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_run import CLASSES, export_changed
+from small_run import CLASSES, export_changed, new
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
 
+from conveyor.components.artifacts import Model
 from conveyor.components.datasets import read_split
+from conveyor.components.trainer.export import export
+from conveyor.components.trainer.fit import Fitted
 from conveyor.components.transform.graph import load
+from conveyor.models.cnn.cnn import CNN
 from conveyor.models.layer_table import layer_table
+from conveyor.models.tasks.settings import ClassificationSettings
+from conveyor.models.tasks.task import make_task
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +72,20 @@ def test_one_image_is_answered_as_in_a_batch(loaded, images):
     together = loaded.signatures["serving_default"](images=images)["probabilities"]
     alone = loaded.signatures["serving_default"](images=images[4:5])["probabilities"]
     np.testing.assert_allclose(alone[0], together[4], atol=1e-6)
+
+
+def test_dropout_and_normalisation_are_served_as_in_inference(run, images, tmp_path):
+    network = CNN((12, 10, 1), 3, filters=[4], batch_norm=True, dense=8, dropout=0.5, name="cnn")
+    inputs = load(run.graph.saved_model).preprocess(images)
+    network(inputs, training=True)  # moves the averages of the normalisation
+    model = new(tmp_path, Model)
+    task = make_task(ClassificationSettings(), CLASSES)
+    export(Fitted(network, task, {"loss": [0.0]}, 1, "cnn"), run.graph, model)
+    served = tf.saved_model.load(str(model.saved_model)).signatures["serving_default"]
+    expected = tf.nn.softmax(network(inputs, training=False))
+    for _ in range(2):
+        np.testing.assert_allclose(served(images=images)["probabilities"], expected, atol=1e-6)
+    assert abs(network(inputs, training=True) - network(inputs)).numpy().max() > 0.01
 
 
 def test_documents_beside_the_model(run):

@@ -46,6 +46,8 @@ def test_history_has_a_value_for_every_epoch(run, batch_size):
 
 def test_cosine_schedule_ends_with_the_last_step(run):
     fitted = fit(run.examples, run.graph, training(schedule="cosine"), Context())
+    schedule = fitted.model.optimizer._learning_rate
+    assert schedule.decay_steps == fitted.model.optimizer.iterations == 3 * math.ceil(TRAIN / 10)
     assert float(fitted.model.optimizer.learning_rate) == pytest.approx(0.0, abs=1e-9)
 
 

@@ -169,7 +169,9 @@ def test_a_category_id_of_two_names_is_unknown(tmp_path):
     assert [f.reason for f in example.faults] == ["unknown_class"]
 
 
-@pytest.mark.parametrize("name", ["/etc/passwd", "../a.png", "x/../../a.png", "C:\\a.png", "..\\a.png", "a\0b"])
+@pytest.mark.parametrize(
+    "name", ["/etc/passwd", "../a.png", "x/../../a.png", "C:\\a.png", "..\\a.png", "a\0b"]
+)
 def test_unsafe_paths(tmp_path, name):
     image(tmp_path / "images" / "a.png")
     write(tmp_path, "x.json", content(images=["a.png", name]))
@@ -222,7 +224,15 @@ def test_an_image_of_two_splits_is_tested_not_learned(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[" * 100_000, "null", "[]", '{"images": []}', '{"images": 3, "annotations": 4, "categories": 5}']
+    [
+        "",
+        "{",
+        "[" * 100_000,
+        "null",
+        "[]",
+        '{"images": []}',
+        '{"images": 3, "annotations": 4, "categories": 5}',
+    ]
     + [json.dumps(content(categories=[])), json.dumps(content(images=[]))],
 )
 def test_unusable_files(tmp_path, text):
@@ -269,14 +279,22 @@ def mutate(value, chance):
 def test_fuzz(tmp_path):
     for name in ("a.png", "b.png", "c.png"):
         image(tmp_path / "images" / name)
-    notes = [annotation(1, segmentation=[[1, 2, 3, 4, 5, 6]]), annotation(2, 7, segmentation=RLE), annotation(3)]
+    notes = [
+        annotation(1, segmentation=[[1, 2, 3, 4, 5, 6]]),
+        annotation(2, 7, segmentation=RLE),
+        annotation(3),
+    ]
     document = content(["a.png", "b.png", "c.png"], notes)
     kinds = collections.Counter()
     for seed in range(300):
         chance = random.Random(seed)  # noqa: S311
         text = json.dumps(mutate(document, chance))
         if seed % 5 == 0:
-            text = text[: chance.randrange(len(text))] + chance.choice("]}[{,\\\"") + text[chance.randrange(len(text)) :]
+            text = (
+                text[: chance.randrange(len(text))]
+                + chance.choice(']}[{,\\"')
+                + text[chance.randrange(len(text)) :]
+            )
         write(tmp_path, "x.json", text)
         try:
             found = read(tmp_path)[1]
@@ -287,7 +305,9 @@ def test_fuzz(tmp_path):
         told = [e for e in found.values() if e.data is None]
         told += [fault for e in found.values() for fault in e.faults]
         listed = len(json.loads(text)["images"])
-        assert len(keys) + sum("images[" in k or e.reason == "missing_image" for k, e in found.items()) >= listed
+        assert (
+            len(keys) + sum("images[" in k or e.reason == "missing_image" for k, e in found.items()) >= listed
+        )
         on_disk = {f"images/{name}" for name in os.listdir(tmp_path / "images")}
         named = " ".join(e.error for e in found.values())
         assert all(path in found or os.path.basename(path) in named for path in on_disk)

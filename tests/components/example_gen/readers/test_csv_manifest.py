@@ -18,7 +18,10 @@ from conveyor.pipeline.errors import UserError
 
 IMAGE = encode(noise(6, 5))
 PLAIN = "path,label,split,group\nimg/1.png,cat,train,a\nimg/2.png,dog,val,\nimg/3.png,dog,,b\n"
-BOXES = "filename,class,xmin,ymin,xmax,ymax\nimg/1.png,cat,0,0,2,2\nimg/2.png,dog,1,1,3,3\nimg/1.png,dog,1,0,4,4.5\n"
+BOXES = (
+    "filename,class,xmin,ymin,xmax,ymax\n"
+    "img/1.png,cat,0,0,2,2\nimg/2.png,dog,1,1,3,3\nimg/1.png,dog,1,0,4,4.5\n"
+)
 
 
 def manifest(tmp_path, text):
