@@ -13,6 +13,7 @@ Source: Zauner, "Implementation and Benchmarking of Perceptual Image Hash Functi
 """
 
 import functools
+import itertools
 
 import numpy as np
 import PIL.Image
@@ -79,7 +80,7 @@ def spectra(fingerprints: np.ndarray, order: int, shift: tuple[int, int] = (0, 0
     code = (steps[:, 0] + _STEPS) * 2 * _STEPS + steps[:, 1] + _STEPS
     ranks = np.argsort(code, kind="stable")
     _, starts = np.unique(code[ranks], return_index=True)
-    for start, stop in zip(starts, [*starts[1:], len(ranks)], strict=True):
+    for start, stop in itertools.pairwise([*starts, len(ranks)] if len(ranks) else []):
         right, down = (int(step) for step in steps[ranks[start]])
         for first in range(start, stop, _CHUNK):
             rows = ranks[first : min(first + _CHUNK, stop)]

@@ -1,7 +1,7 @@
 """Finds the pairs of images worth a closer look, without comparing all with all.
 
-The hash of an image is 128 bits: on which side of 128 fixed random planes its low frequencies lie. It
-is cut into 8 bands of 16 bits. Two hashes that differ in at most 15 bits differ in at most one bit of
+The hash of an image is 128 bits: on which side of 128 random planes its low frequencies lie. It is
+cut into 8 bands of 16 bits. Two hashes that differ in at most 15 bits differ in at most one bit of
 some band (pigeonhole), so looking up every band and its 16 neighbours finds all of them; of what
 else that turns up, pairs within `RADIUS` bits are kept.
 
@@ -17,7 +17,7 @@ Source: Charikar, "Similarity Estimation Techniques from Rounding Algorithms", S
 section 2 (bands).
 """
 
-import functools
+import dataclasses
 import typing
 
 import numpy as np
@@ -30,6 +30,8 @@ BUDGET = 200
 SHIFTS = ((0, 0), (0, 2), (2, 0), (2, 2), (2, -2))  # down, right; in pixels
 _BANDS = BITS // 16
 _ORDER = 8
+_WIDTH = _ORDER * _ORDER - 1
+_SAMPLE = 20_000  # images that planes are fitted to
 _PROBES = np.array([0] + [1 << bit for bit in range(16)], np.uint16)
 _CHUNK = 1 << 18  # pairs looked at at a time; bounds memory
 _LEAST_CAP = 4
@@ -54,29 +56,48 @@ def candidates(
     fingerprints: np.ndarray, radius: int = RADIUS
 ) -> typing.Iterator[tuple[tuple[int, int], np.ndarray]]:
     """Yields each shift, with pairs [m, 2]: an image, and one alike when its window is moved so."""
-    fixed = hashes(fingerprints)
+    planes = fit_planes(fingerprints)
+    fixed = planes.hashes(fingerprints)
     for shift in SHIFTS:
-        moved = fixed if shift == (0, 0) else hashes(fingerprints, shift)
+        moved = fixed if shift == (0, 0) else planes.hashes(fingerprints, shift)
         pairs = near(fixed, moved, radius)
         keep = pairs[:, 0] < pairs[:, 1] if shift == (0, 0) else pairs[:, 0] != pairs[:, 1]
         yield shift, pairs[keep]
 
 
-def hashes(fingerprints: np.ndarray, shift: tuple[int, int] = (0, 0)) -> np.ndarray:
-    """Returns the hash of each image, its window moved by `shift`: [n, 8] uint16."""
-    spectrum = spectra(fingerprints, _ORDER, shift)
-    bits = np.packbits(spectrum @ _planes() > 0, axis=1)
-    return bits.view("<u2").astype(np.uint16)
+@dataclasses.dataclass(frozen=True)
+class Planes:
+    """The planes that cut up the space of spectra: [63, 128], and a point on all of them: [63]."""
+
+    normals: np.ndarray
+    centre: np.ndarray
+
+    def hashes(self, fingerprints: np.ndarray, shift: tuple[int, int] = (0, 0)) -> np.ndarray:
+        """Returns the hash of each image, its window moved by `shift`: [n, 8] uint16."""
+        bits = np.packbits((_directions(fingerprints, shift) - self.centre) @ self.normals > 0, axis=1)
+        return bits.view("<u2").astype(np.uint16)
 
 
-@functools.cache
-def _planes() -> np.ndarray:
-    """Returns [63, 128]: random orthogonal planes; high frequencies, which are faint, count for more."""
-    normal = np.random.Generator(np.random.PCG64(20020519)).normal(size=(2, 63, 63))
-    planes = np.concatenate([np.linalg.qr(part)[0] for part in normal], axis=1)
-    extra = np.random.Generator(np.random.PCG64(20020520)).normal(size=(63, BITS - planes.shape[1]))
-    planes = np.concatenate([planes, extra], axis=1)
-    return (planes * np.sqrt(radii(_ORDER))[:, None]).astype(np.float32)
+def fit_planes(fingerprints: np.ndarray) -> Planes:
+    """Returns random planes, whitened by the covariance of the data so that buckets fill evenly.
+
+    With fewer than 256 images, buckets do not matter, and the planes are those of white data.
+    """
+    normal = np.random.Generator(np.random.PCG64(20020519)).normal(size=(_WIDTH, BITS))
+    if len(fingerprints) < 256:
+        return Planes(normal.astype(np.float32), np.zeros(_WIDTH, np.float32))
+    sample = fingerprints[:: -(-len(fingerprints) // _SAMPLE)]
+    spread = _directions(sample).astype(np.float64)
+    variances, axes = np.linalg.eigh(np.cov(spread.T))
+    variances = np.maximum(variances, max(variances.max() * 1e-3, 1e-12))
+    whitened = (axes * variances**-0.5) @ axes.T @ normal
+    return Planes(whitened.astype(np.float32), spread.mean(0).astype(np.float32))
+
+
+def _directions(fingerprints: np.ndarray, shift: tuple[int, int] = (0, 0)) -> np.ndarray:
+    """Returns spectra of length 1 in which high frequencies, which are faint, count for more."""
+    spectrum = spectra(fingerprints, _ORDER, shift) * np.sqrt(radii(_ORDER)).astype(np.float32)
+    return spectrum / np.sqrt((spectrum * spectrum).sum(1, keepdims=True) + 1e-9)
 
 
 def near(known: np.ndarray, asked: np.ndarray, radius: int, budget: int = BUDGET) -> np.ndarray:

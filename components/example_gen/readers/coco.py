@@ -227,7 +227,8 @@ class _Document:
 
     def _annotations(self) -> list[_Item]:
         """Hands annotations to their images; returns what stands for those that have none."""
-        items, dangling = [], collections.Counter()
+        items: list[_Item] = []
+        dangling: collections.Counter[typing.Any] = collections.Counter()
         for index, annotation in enumerate(self.content["annotations"]):
             image_id = identifier(annotation.get("image_id")) if isinstance(annotation, dict) else None
             if image_id is None:
@@ -323,10 +324,8 @@ def _trim(annotation: dict[str, typing.Any]) -> dict[str, typing.Any]:
 def _is_shallow(value: typing.Any, depth: int = 2) -> bool:
     if not isinstance(value, (list, dict)):
         return True
-    inner = [
-        part for part in (value.values() if isinstance(value, dict) else value) if type(part) in (list, dict)
-    ]
-    return depth > 0 and all(_is_shallow(part, depth - 1) for part in inner)
+    parts = value.values() if isinstance(value, dict) else value
+    return depth > 0 and all(_is_shallow(part, depth - 1) for part in parts if type(part) in (list, dict))
 
 
 def _object(
@@ -352,11 +351,8 @@ def _outline(value: typing.Any) -> tuple[typing.Any, str]:
     if value is None or value in ([], {}):
         return None, ""
     if isinstance(value, dict):
-        return (
-            ({"size": value["size"], "counts": value["counts"]}, "")
-            if _is_rle(value)
-            else (None, "no run lengths")
-        )
+        right = _is_rle(value)
+        return ({key: value[key] for key in ("size", "counts")}, "") if right else (None, "no run lengths")
     polygons = [_polygon(points) for points in value] if isinstance(value, list) else [None]
     return (None, "no polygons") if None in polygons else (polygons, "")
 
@@ -365,19 +361,14 @@ def _polygon(points: typing.Any) -> list[float] | None:
     if not isinstance(points, list) or len(points) < 6 or len(points) % 2:
         return None
     numbers = [number(point) for point in points]
-    return (
-        None if any(n is None or not math.isfinite(n) for n in numbers) else typing.cast(list[float], numbers)
-    )
+    finite = all(n is not None and math.isfinite(n) for n in numbers)
+    return typing.cast(list[float], numbers) if finite else None
 
 
 def _is_rle(value: dict[str, typing.Any]) -> bool:
     """Whether a run-length encoding covers just the pixels of its size; decoders trust that blindly."""
     size, counts = value.get("size"), value.get("counts")
-    if (
-        not isinstance(size, list)
-        or len(size) != 2
-        or not all(type(side) is int and side > 0 for side in size)
-    ):
+    if not isinstance(size, list) or [type(side) for side in size] != [int, int] or min(size) < 1:
         return False
     runs = _runs(counts) if isinstance(counts, str) else counts
     if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):

@@ -256,8 +256,8 @@ def _boxed(rows: list[_Row]) -> Iterator[RawExample]:
             faults.append(found)
         elif found:
             objects.append(found)
-    annotations = {"objects": tuple(objects), "faults": tuple(faults)}
-    yield RawExample(first.path, "", first.split, None, group=first.group, **annotations)
+    example = RawExample(first.path, "", first.split, None, group=first.group)
+    yield dataclasses.replace(example, objects=tuple(objects), faults=tuple(faults))
 
 
 def _object(row: _Row) -> RawObject | Fault | None:

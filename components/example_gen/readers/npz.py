@@ -175,7 +175,6 @@ class NpzReader:
             raise self._error(what, f"shape {list(labels.shape)}", fix)
 
     def _load(self, name: str) -> np.ndarray:
-        """Returns a small array whole."""
         array = self._arrays[name]
         with (
             self._refusing_damage(),

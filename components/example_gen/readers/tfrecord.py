@@ -40,7 +40,6 @@ _FIELD = re.compile(r"""\b(id|name|display_name)\s*:\s*(?:(\d{1,18})|"([^"\n]*)"
 _OBJECT = "image/object/"
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 _Features = typing.Mapping[str, typing.Any]
-_USAGE = "tfrecord:DIR or tfrecord:GLOB, with files such as train-00000-of-00010.tfrecord"
 
 
 class CorruptRecordError(Exception):
@@ -96,7 +95,6 @@ class TFRecordReader:
 
     @functools.cached_property
     def _present(self) -> set[str]:
-        """Names of all classes in the records."""
         found: set[str] = set()
         for path in self.files:
             for features in self._parsed(path):
@@ -109,8 +107,9 @@ class TFRecordReader:
     def classes(self) -> list[str]:
         if self.names:
             return [name for _, name in sorted(self.names.items())]
-        numbers = sorted((name for name in self._present if _is_number(name)), key=int)
-        return numbers + sorted(name for name in self._present if not _is_number(name))
+        return sorted(
+            self._present, key=lambda name: (0, int(name), "") if _is_number(name) else (1, 0, name)
+        )
 
     def splits(self) -> set[str]:
         return {split for _, split in self.chunks()} - {""}
@@ -201,8 +200,7 @@ def read_records(path: str) -> Iterator[tuple[int, bytes]]:
                 raise CorruptRecordError(
                     f"{corrupt}: {length} bytes, more than are there or {MAX_RECORD_BYTES}"
                 )
-            data = file.read(length)
-            if file.read(4) != _masked_crc(data):
+            if _masked_crc(data := file.read(length)) != file.read(4):
                 raise CorruptRecordError(f"{corrupt}: its content")
             yield offset, data
             offset += 16 + length
@@ -214,7 +212,6 @@ def _masked_crc(data: bytes) -> bytes:
 
 
 def _find(pattern: str) -> tuple[str, list[str]]:
-    """Returns the folder of a pattern, and the files."""
     path = os.path.abspath(os.path.expanduser(pattern))
     if os.path.isdir(path):
         paths = glob.glob(os.path.join(glob.escape(path), "**"), recursive=True)
@@ -225,7 +222,7 @@ def _find(pattern: str) -> tuple[str, list[str]]:
     if not pattern or not files:
         raise UserError(
             f"data.source: there are no TFRecord files in {pattern!r}",
-            expected=_USAGE,
+            expected="tfrecord:DIR or tfrecord:GLOB",
             where=path,
             fix="files in a folder are known by .tfrecord, .tfrecords, .tfrec or .record in their names",
         )
@@ -243,9 +240,7 @@ def _read_label_map(path: str) -> dict[int, str]:
             names[int(number)] = name
     if not items or len(set(names.values())) < len(items):
         raise UserError(
-            "data.source: a class in the label map lacks its id or name, or is there twice",
-            expected="item { id: 1 name: 'cat' } …",
-            where=path,
+            "data.source: a class in the label map lacks id or name, or is there twice", where=path
         )
     return names
 

@@ -84,7 +84,7 @@ class YOLOReader:
         if self._yaml:
             self._move(settings.get("path"), anywhere=not os.path.isdir(path))
         self._items = self._find(settings)
-        if not any(item for item in self._items if is_image(item.key) and item.reason != "missing_image"):
+        if not any(is_image(item.key) and item.reason != "missing_image" for item in self._items):
             raise UserError(
                 "data.source: there are no images",
                 expected="images/<split>/<image> beside labels/<split>/<name>.txt, or as the YAML says",
@@ -176,13 +176,10 @@ class YOLOReader:
         found = [(path, SPLITS.get(path[7:].lower(), ""), path) for path in inner]
         if any(split for _, split, _ in found):
             return found
-        for folder in self._listing.folders():
-            if folder.lower() in SPLITS:
-                inner = f"{folder}/images" if "images" in self._listing.folders(folder) else folder
-                found.append((inner, SPLITS[folder.lower()], inner))
-        if any(split for _, split, _ in found):
-            return found
-        return [("images", "", "images" if "images" in self._listing.folders() else ".")]
+        tops = [folder for folder in self._listing.folders() if folder.lower() in SPLITS]
+        inner = [f"{top}/images" if "images" in self._listing.folders(top) else top for top in tops]
+        found = [(path, SPLITS[top.lower()], path) for top, path in zip(tops, inner, strict=True)]
+        return found or [("images", "", "images" if "images" in self._listing.folders() else ".")]
 
     def classes(self) -> list[str]:
         return list(dict.fromkeys(self._names.values()))
@@ -207,8 +204,7 @@ class YOLOReader:
         data, error = read_image(self.folder, item.key)
         if data is None:
             return rejected(item.key, "unreadable", error, item.split)
-        objects: tuple[RawObject, ...] = ()
-        faults = item.faults
+        faults, objects = item.faults, tuple[RawObject, ...]()
         if item.labels:
             try:
                 lines = _lines(os.path.join(self.folder, item.labels))
@@ -251,8 +247,8 @@ class _Search:
         for name in images:
             self._add_image(name, split, origin)
         if not images:
-            error = f"no images at {shown(part)}"
-            self.wrong.append(_Item(self._key(origin), split, "missing_image", error))
+            told = f"no images at {shown(part)}"
+            self.wrong.append(_Item(self._key(origin), split, "missing_image", told))
 
     def _locate(self, part: typing.Any) -> str | None:
         """Returns the relative path of a split; "" for the whole folder, None where it is no path."""

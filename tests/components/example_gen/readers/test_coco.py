@@ -232,8 +232,9 @@ def test_an_image_of_two_splits_is_tested_not_learned(tmp_path):
         "[]",
         '{"images": []}',
         '{"images": 3, "annotations": 4, "categories": 5}',
-    ]
-    + [json.dumps(content(categories=[])), json.dumps(content(images=[]))],
+        json.dumps(content(categories=[])),
+        json.dumps(content(images=[])),
+    ],
 )
 def test_unusable_files(tmp_path, text):
     with pytest.raises(UserError) as caught:

@@ -1,5 +1,6 @@
 """Pairs of images and masks as users have them, and as they should not be."""
 
+import io
 import pathlib
 import pickle
 import random
@@ -18,6 +19,7 @@ from conveyor.components.example_gen.readers.masks import MasksReader
 from conveyor.components.example_gen.readers.raw import REASONS
 from conveyor.pipeline.errors import UserError
 
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow, on odd metadata
 NUCLEI = pathlib.Path(__file__).resolve().parents[5] / "shared" / "data" / "nuclei"
 IMAGE = encode(noise(6, 5, 3), "JPEG")
 INDICES = np.array([[0, 1, 2, 255, 0]] * 6, np.uint8)
@@ -30,8 +32,7 @@ COLOURED = encode(TABLE[INDICES])
 
 
 def palette():
-    image = PIL.Image.fromarray(INDICES).convert("P")
-    image = PIL.Image.frombytes("P", image.size, INDICES.tobytes())
+    image = PIL.Image.frombytes("P", INDICES.shape[::-1], INDICES.tobytes())
     image.putpalette(noise(256, 3).tobytes())
     return encode(image)
 
@@ -112,7 +113,7 @@ def test_pixels_become_indices(tmp_path, mask, classes):
         return
     example = one(tmp_path, mask, classes)
     assert example.error == ""
-    written = PIL.Image.open(__import__("io").BytesIO(example.mask))
+    written = PIL.Image.open(io.BytesIO(example.mask))
     assert (written.format, written.mode) == ("PNG", "L")
     np.testing.assert_array_equal(decode(example.mask), INDICES)
 
