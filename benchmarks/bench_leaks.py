@@ -61,7 +61,9 @@ def _time_fingerprints() -> None:
         began = time.perf_counter()
         for _ in range(500):
             fingerprint(image)
-        print(f"fingerprint of {shape[1]}x{shape[0]}: {(time.perf_counter() - began) * 2000:.0f} microseconds")
+        print(
+            f"fingerprint of {shape[1]}x{shape[0]}: {(time.perf_counter() - began) * 2000:.0f} microseconds"
+        )
 
 
 def _report(pairs: list, count: int, planted: int) -> None:
@@ -108,6 +110,4 @@ KINDS = {
 
 
 if __name__ == "__main__":
-    main(
-        int(sys.argv[1]) if len(sys.argv) > 1 else 60_000, int(sys.argv[2]) if len(sys.argv) > 2 else 1000
-    )
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 60_000, int(sys.argv[2]) if len(sys.argv) > 2 else 1000)

@@ -57,7 +57,7 @@ class Experiment(Settings):
     infra_validator: ProofSettings = ProofSettings()
     pusher: PusherSettings = PusherSettings()
     model_card: PageSettings = PageSettings()
-    seed: int = 0
+    seed: int = pydantic.Field(0, ge=0, lt=2**32)
     """Of initial weights, shuffling, dropout and resampling."""
 
 

@@ -32,7 +32,7 @@ CREATE TABLE IF NOT EXISTS runs (
     name TEXT PRIMARY KEY, config TEXT NOT NULL, settings TEXT NOT NULL, started REAL NOT NULL,
     summary TEXT);
 CREATE TABLE IF NOT EXISTS looks (
-    execution INTEGER NOT NULL REFERENCES executions (id), examples TEXT NOT NULL,
+    execution INTEGER REFERENCES executions (id), examples TEXT NOT NULL,
     split TEXT NOT NULL, purpose TEXT NOT NULL, at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
     path BLOB PRIMARY KEY, bytes INTEGER NOT NULL, mtime INTEGER NOT NULL, digest TEXT NOT NULL);
@@ -205,6 +205,11 @@ class MetadataStore:
                 event["name"]: event["artifact"] for event in events if event["direction"] == direction
             }
         return record
+
+    def add_look(self, examples: str, split: str, purpose: str) -> None:
+        """Records a use of the labels of a split that was no part of an execution."""
+        with self._transaction() as db:
+            db.execute("INSERT INTO looks VALUES (NULL, ?, ?, ?, ?)", (examples, split, purpose, time.time()))
 
     def looks(self, examples: str, split: str, purpose: str) -> int:
         """Returns how often the labels of a split of an Examples artifact were used for a purpose."""

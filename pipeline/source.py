@@ -16,7 +16,7 @@ from conveyor.pipeline.stage import Stage
 
 # The engine moves results and does not make them, so its own source is no part of a key.
 _ENGINE = "conveyor.pipeline"
-_DISTRIBUTIONS = {"sklearn": "scikit-learn", "tensorflow_datasets": "tensorflow-datasets"}
+_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
 
 
 def code_digest(stage: Stage) -> str:

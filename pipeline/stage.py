@@ -67,8 +67,8 @@ class Stage:
         outputs: Output ports by parameter name.
         settings_type: The pydantic model of its settings.
         warm: Heavy modules that the function needs. The engine runs such a stage in a process of
-            its own, forked from one that imported them ahead of time; their versions are part of
-            the cache key.
+            its own, forked from one that imported them ahead of time (the same for all stages with
+            the same modules); their versions are part of the cache key.
         fingerprint: For a stage that reads outside the workspace: `(settings, workspace) ->
             digest` of what it would read.
         still_holds: For a stage with an effect outside the workspace: `(settings, outputs) ->

@@ -33,4 +33,4 @@ class EvaluatorSettings(Settings):
 
     task: TaskSettings
     judge: JudgeSettings = JudgeSettings()
-    seed: int = 0
+    seed: pydantic.NonNegativeInt = 0

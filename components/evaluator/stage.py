@@ -2,10 +2,11 @@
 
 from conveyor.components.artifacts import Blessing, Evaluation, Examples, Model
 from conveyor.components.evaluator.settings import EvaluatorSettings
+from conveyor.components.warm import TENSORFLOW
 from conveyor.pipeline.stage import Context, In, Out, stage
 
 
-@stage(warm=("tensorflow", "keras", "tensorflow_datasets"))
+@stage(warm=TENSORFLOW)
 def evaluator(
     examples: In[Examples],
     model: In[Model],

@@ -5,6 +5,7 @@ import pathlib
 from conveyor.components.artifacts import Examples
 from conveyor.components.example_gen.readers.reader import open_source
 from conveyor.components.example_gen.settings import ExampleGenSettings
+from conveyor.components.warm import BEAM
 from conveyor.pipeline.stage import Context, Out, stage
 
 
@@ -13,7 +14,7 @@ def source_fingerprint(settings: ExampleGenSettings, workspace: pathlib.Path) ->
     return open_source(settings.source).fingerprint(workspace)
 
 
-@stage(fingerprint=source_fingerprint)
+@stage(warm=BEAM, fingerprint=source_fingerprint)
 def example_gen(examples: Out[Examples], settings: ExampleGenSettings, context: Context) -> None:
     """Reads images and labels into a TFDS data set; sets aside, with a reason, what cannot be read."""
     del context

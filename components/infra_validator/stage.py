@@ -2,10 +2,11 @@
 
 from conveyor.components.artifacts import Blessing, Evaluation, Examples, InfraBlessing, Model
 from conveyor.components.infra_validator.settings import InfraValidatorSettings
+from conveyor.components.warm import TENSORFLOW
 from conveyor.pipeline.stage import Context, In, Out, stage
 
 
-@stage(warm=("tensorflow", "tensorflow_datasets"))
+@stage(warm=TENSORFLOW)
 def infra_validator(
     examples: In[Examples],
     model: In[Model],

@@ -2,13 +2,17 @@
 
 import collections
 import dataclasses
+import hashlib
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from conveyor.components.leaks.confirm import LIMIT, doubts, flat_pairs, is_flat, score
-from conveyor.components.leaks.fingerprint import stack
+from conveyor.components.leaks.fingerprint import SIZE, stack
 from conveyor.components.leaks.search import candidates
+
+_CHUNK = 4096  # fingerprints held twice at a time
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -19,7 +23,7 @@ class Pair:
         key_a: The one that comes first in order of keys.
         key_b: The other.
         kind: "exact" where the content hashes are equal, else "near".
-        score: 1 for exact ones; more than 0.5 for near ones.
+        score: 1 for exact ones; at least 0.5 for near ones.
     """
 
     key_a: str
@@ -61,17 +65,25 @@ def find_duplicates(table: pa.Table) -> Duplicates:
     Args:
         table: Columns `key` (unique), `split`, `label`, `content_hash` and `fingerprint`.
     """
-    table = table.sort_by("key")
+    order = pc.sort_indices(table.column("key"))
+    prints = _fingerprints(table.column("fingerprint"))[order.to_numpy()]
+    table = table.select(["key", "split", "label", "content_hash"]).take(order)
     keys = table.column("key").to_pylist()
-    prints = stack(table.column("fingerprint").to_pylist())
     pairs, rows = _identical(table.column("content_hash").to_pylist(), np.arange(len(table)), "exact")
-    found, rows = _identical([prints[row].tobytes() for row in rows], rows, "near")
+    found, rows = _identical([hashlib.sha256(prints[row]).digest() for row in rows], rows, "near")
     pairs.update(found)
-    pairs.update(_near(prints[rows], rows))
+    pairs.update(_near(prints if len(rows) == len(prints) else prints[rows], rows))
     listed = [Pair(keys[a], keys[b], kind, round(value, 4)) for (a, b), (kind, value) in pairs.items()]
     splits, labels = table.column("split").to_pylist(), table.column("label").to_pylist()
     groups = [_group(members, keys, splits, labels) for members in connected(list(pairs))]
     return Duplicates(sorted(listed), sorted(groups, key=lambda group: group.keys))
+
+
+def _fingerprints(column: pa.ChunkedArray) -> np.ndarray:
+    found = np.empty((len(column), SIZE), np.uint8)
+    for start in range(0, len(column), _CHUNK):
+        found[start : start + _CHUNK] = stack(column.slice(start, _CHUNK).to_pylist())
+    return found
 
 
 _Found = dict[tuple[int, int], tuple[str, float]]
@@ -92,7 +104,8 @@ def _near(prints: np.ndarray, rows: np.ndarray) -> _Found:
     found: _Found = {}
     for a, b in rows[flat_pairs(prints, np.flatnonzero(flat))].tolist():
         found[min(a, b), max(a, b)] = ("near", 1.0)
-    prints, rows = prints[~flat], rows[~flat]
+    if flat.any():
+        prints, rows = prints[~flat], rows[~flat]
     for shift, pairs in candidates(prints):
         doubt = doubts(prints, pairs, shift)
         sure = doubt <= LIMIT

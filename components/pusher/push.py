@@ -23,7 +23,8 @@ _BLOCK = 1 << 20
 def push(model: Model, base: str, lineage: dict[str, typing.Any]) -> dict[str, typing.Any]:
     """Publishes a model's SavedModel as the next version below `base`.
 
-    A version that holds this model already is kept, and told instead of a new one.
+    If the newest version, which is the one that is served, holds this model already, it is told
+    instead of a new one.
 
     Args:
         model: A published Model artifact.
@@ -42,9 +43,9 @@ def push(model: Model, base: str, lineage: dict[str, typing.Any]) -> dict[str, t
             f"the model changed after it was judged: {', '.join(changed[:5])}", where=str(model.path)
         )
     folder = _open_base(base)
-    for version in _versions(folder):
-        if _model_of(folder / str(version)) == model.digest:
-            return _document(folder, version, model)
+    for newest in _versions(folder)[:1]:
+        if _model_of(folder / str(newest)) == model.digest:
+            return _document(folder, newest, model)
     partial = folder / f".partial-{secrets.token_hex(4)}"
     try:
         _copy(model.saved_model, partial)
@@ -77,9 +78,12 @@ def _open_base(base: str) -> epath.Path:
     return folder
 
 
-def holds(destination: str, digest: str) -> bool:
-    """Whether a version directory holds the model of this digest."""
-    return _model_of(epath.Path(destination)) == digest
+def serves(destination: str, digest: str) -> bool:
+    """Whether a version directory holds the model of this digest and is the newest beside its like."""
+    version = epath.Path(destination)
+    if _model_of(version) != digest:
+        return False
+    return str(_versions(version.parent)[0]) == version.name
 
 
 def _document(folder: epath.Path, version: int, model: Model) -> dict[str, typing.Any]:

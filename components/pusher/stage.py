@@ -9,11 +9,11 @@ from conveyor.pipeline.stage import Context, In, Out, stage
 
 
 def still_pushed(_settings: PusherSettings, outputs: Mapping[str, Artifact]) -> bool:
-    """Whether the version that was pushed is still where it was pushed to."""
-    from conveyor.components.pusher.push import holds
+    """Whether the version that was pushed is still the newest where it was pushed to."""
+    from conveyor.components.pusher.push import serves
 
     document = PushedModel.read(outputs["pushed"])  # type: ignore[arg-type]
-    return holds(document["destination"], document["model"])
+    return serves(document["destination"], document["model"])
 
 
 @stage(still_holds=still_pushed)

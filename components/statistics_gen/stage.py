@@ -2,10 +2,11 @@
 
 from conveyor.components.artifacts import Examples, Statistics
 from conveyor.components.statistics_gen.settings import StatisticsGenSettings
+from conveyor.components.warm import BEAM
 from conveyor.pipeline.stage import Context, In, Out, stage
 
 
-@stage
+@stage(warm=BEAM)
 def statistics_gen(
     examples: In[Examples],
     statistics: Out[Statistics],

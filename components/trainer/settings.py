@@ -42,4 +42,4 @@ class TrainerSettings(Settings):
     model: FamilySettings
     augment: AugmentationSettings = []
     fit: FitSettings = FitSettings()
-    seed: int = 0
+    seed: pydantic.NonNegativeInt = 0

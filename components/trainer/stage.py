@@ -2,10 +2,11 @@
 
 from conveyor.components.artifacts import Examples, Model, TransformGraph
 from conveyor.components.trainer.settings import TrainerSettings
+from conveyor.components.warm import TENSORFLOW
 from conveyor.pipeline.stage import Context, In, Out, stage
 
 
-@stage(warm=("tensorflow", "keras", "tensorflow_datasets"))
+@stage(warm=TENSORFLOW)
 def trainer(
     examples: In[Examples],
     transform_graph: In[TransformGraph],

@@ -2,10 +2,11 @@
 
 from conveyor.components.artifacts import Anomalies, Examples, Statistics, TransformGraph
 from conveyor.components.transform.settings import TransformSettings
+from conveyor.components.warm import TENSORFLOW
 from conveyor.pipeline.stage import Context, In, Out, stage
 
 
-@stage(warm=("tensorflow",))
+@stage(warm=TENSORFLOW)
 def transform(
     examples: In[Examples],
     statistics: In[Statistics],

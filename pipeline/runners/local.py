@@ -141,7 +141,7 @@ class _Belt:
         self.run_name = run
         self.staging = staging
         self.outputs: dict[str, Outputs] = {}
-        self.warm: WarmProcess | None = None
+        self.warm: dict[tuple[str, ...], WarmProcess] = {}
         self.error: ConveyorError | None = None
         self.traceback = ""
 
@@ -150,13 +150,14 @@ class _Belt:
         for node in self.nodes:
             report(node.name, None)
             done = self._step(node)
+            self._release_warm(node)
             report(node.name, done)
             reports.append(done)
         return Result(self.run_name, reports, self.outputs, {}, self.error, self.traceback)
 
     def close(self) -> None:
-        if self.warm:
-            self.warm.close()
+        for process in self.warm.values():
+            process.close()
 
     def _step(self, node: Node) -> StageReport:
         if self._is_blocked(node):
@@ -238,10 +239,16 @@ class _Belt:
 
     def _prepare_warm(self, node: Node) -> None:
         """Starts importing heavy modules if this node or a later one will want them."""
-        rest = self.nodes[self.nodes.index(node) :]
-        modules = {module for later in rest for module in later.stage.warm}
-        if modules and self.warm is None:
-            self.warm = WarmProcess(tuple(sorted(modules)))
+        for later in self.nodes[self.nodes.index(node) :]:
+            modules = later.stage.warm
+            if modules and modules not in self.warm:
+                self.warm[modules] = WarmProcess(modules)
+
+    def _release_warm(self, node: Node) -> None:
+        """Ends the warm processes that no later node wants, for their memory."""
+        wanted = {later.stage.warm for later in self.nodes[self.nodes.index(node) + 1 :]}
+        for modules in set(self.warm) - wanted:
+            self.warm.pop(modules).close()
 
     def _execute(self, node: Node, key: str, inputs: Mapping[str, Artifact | None]) -> Outputs:
         store = self.workspace.store
@@ -295,7 +302,8 @@ class _Belt:
                 "lineage": lineage,
             },
         )
-        result = self.warm.run(spec, folder) if node.stage.warm and self.warm else execute(spec)
+        warm = self.warm.get(node.stage.warm)
+        result = warm.run(spec, folder) if warm else execute(spec)
         if "error" in result:
             self.traceback = result.get("traceback", "")
             raise ConveyorError.from_dict(result["error"])

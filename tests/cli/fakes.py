@@ -66,7 +66,7 @@ def run(config, overrides=(), *, workspace, until, start, report):
 
 
 def predict_files(model_dir, images, batch_size):
-    """Behaves like conveyor.components.evaluator.predict.predict_files."""
+    """Behaves like conveyor.components.commands.predict.predict_files."""
     print("noise of a library")
     for image in images:
         if image == "broken.png":
@@ -78,13 +78,13 @@ def predict_files(model_dir, images, batch_size):
 
 
 def evaluate_model(model, config, overrides, workspace, split):
-    """Behaves like conveyor.components.evaluator.command.evaluate_model."""
+    """Behaves like conveyor.components.commands.evaluate.evaluate_model."""
     asked = [model, config, list(overrides), workspace, split]
     return {"split": split or "test", "examples": 360, "metrics": METRICS, "asked": asked}
 
 
 def describe_model(config, overrides, workspace):
-    """Behaves like conveyor.components.trainer.describe.describe_model."""
+    """Behaves like conveyor.components.commands.describe.describe_model."""
     return [
         {"layer": f"conv [{config}]", "output": [None, 32, 32, 64], "parameters": 18496, "note": workspace},
         {"layer": "dense", "output": [None, 10], "parameters": 1290, "FLOPs": 2580, "note": str(overrides)},
@@ -99,9 +99,9 @@ def shipped_configs():
 
 FAKES = {
     "conveyor.components.experiment": {"run": run, "shipped_configs": shipped_configs},
-    "conveyor.components.evaluator.predict": {"predict_files": predict_files},
-    "conveyor.components.evaluator.command": {"evaluate_model": evaluate_model},
-    "conveyor.components.trainer.describe": {"describe_model": describe_model},
+    "conveyor.components.commands.predict": {"predict_files": predict_files},
+    "conveyor.components.commands.evaluate": {"evaluate_model": evaluate_model},
+    "conveyor.components.commands.describe": {"describe_model": describe_model},
 }
 
 

@@ -14,6 +14,7 @@ class Conveyor:
         "trainer.epochs=2",
         "evaluator.bootstrap=100",
         "evaluator.bless=null",
+        "augment=[]",
         "data.splits={train: 0.6, validation: 0.2, test: 0.2}",
     )
     SMALL_CNN = ("model={family: cnn, filters: [8], dense: 16}", *SMALL)

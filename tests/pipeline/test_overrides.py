@@ -52,7 +52,7 @@ PARTS = st.from_regex(r"[a-z][a-z0-9_]{0,8}", fullmatch=True)
 
 @given(st.lists(PARTS, min_size=1, max_size=4), st.recursive(LEAVES, st.lists, max_leaves=4))
 def test_overrides_round_trip_with_types(parts, value):
-    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=float("inf"))
+    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"))
     config = parse("", f"extra.{'.'.join(parts)}={text}")
     found = config.extra
     for part in parts:

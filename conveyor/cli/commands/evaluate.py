@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
     from conveyor.cli.quiet import quiet_tensorflow
 
     quiet_tensorflow()
-    from conveyor.components.evaluator.command import evaluate_model
+    from conveyor.components.commands.evaluate import evaluate_model
 
     return evaluate_model(
         arguments.model, arguments.config, arguments.overrides, arguments.workspace, arguments.split

@@ -22,7 +22,7 @@ def run(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     from conveyor.cli.quiet import quiet_tensorflow
 
     quiet_tensorflow()
-    from conveyor.components.trainer.describe import describe_model
+    from conveyor.components.commands.describe import describe_model
 
     return describe_model(arguments.config, arguments.overrides, arguments.workspace)
 

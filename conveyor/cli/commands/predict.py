@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> Predictions:
     from conveyor.cli.quiet import quiet_tensorflow
 
     quiet_tensorflow()
-    from conveyor.components.evaluator.predict import predict_files
+    from conveyor.components.commands.predict import predict_files
 
     return Predictions(predict_files(arguments.model, arguments.images, arguments.batch_size))
 

@@ -8,7 +8,8 @@ from conveyor.components.leaks.duplicates import Group, connected, find_duplicat
 
 def _digits(count):
     pixels = sklearn.datasets.load_digits().images[:count]
-    grey = [PIL.Image.fromarray((image * 15.9).astype(np.uint8)) for image in pixels]
+    # at most 224, as clipping at 255 is not a change of brightness alone
+    grey = [PIL.Image.fromarray((image * 14).astype(np.uint8)) for image in pixels]
     return [np.asarray(image.resize((32, 32), PIL.Image.Resampling.BICUBIC)) for image in grey]
 
 
@@ -31,7 +32,10 @@ def test_distinct_images_raise_no_alarm(textures, make_table):
 def test_exact_duplicates_and_their_group(textures, make_table):
     images = [textures[0], textures[1], textures[0], textures[0]]
     table = make_table(
-        images, content_hash=["x", "y", "x", "x"], split=["train", "train", "test", "test"], label=[1, 2, 1, 3]
+        images,
+        content_hash=["x", "y", "x", "x"],
+        split=["train", "train", "test", "test"],
+        label=[1, 2, 1, 3],
     )
     found = find_duplicates(table)
     assert [(p.key_a, p.key_b, p.kind, p.score) for p in found.pairs] == [
@@ -60,7 +64,9 @@ def test_nothing_at_all(make_table):
     import pyarrow as pa
 
     columns = ["key", "split", "content_hash"]
-    schema = pa.schema([(n, pa.string()) for n in columns] + [("label", pa.int32()), ("fingerprint", pa.binary())])
+    schema = pa.schema(
+        [(n, pa.string()) for n in columns] + [("label", pa.int32()), ("fingerprint", pa.binary())]
+    )
     found = find_duplicates(schema.empty_table())
     assert found.pairs == []
     assert found.groups == []

@@ -5,16 +5,14 @@ from conveyor.components.leaks.fingerprint import SIZE, fingerprint, sizes, spec
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (28, 28), (3, 500), (480, 640)])
-def test_size_is_fixed_and_the_images_is_kept(shape):
+def test_size_is_fixed_and_the_size_of_the_image_is_kept(shape):
     data = fingerprint(np.full(shape, 7, np.uint8))
     assert len(data) == SIZE
     assert data[4:] == bytes([7]) * (SIZE - 4)
     assert sizes(stack([data])).tolist() == [[shape[1], shape[0]]]
 
 
-@pytest.mark.parametrize(
-    "bad", [np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4)), np.zeros((0, 4), np.uint8)]
-)
+@pytest.mark.parametrize("bad", [np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4)), np.zeros((0, 4), np.uint8)])
 def test_other_arrays_are_refused(bad):
     with pytest.raises(ValueError, match="expected a non-empty"):
         fingerprint(bad)

@@ -5,7 +5,7 @@ import pytest
 from etils.epath import backend, gpath
 
 from conveyor.components.evaluator.saved_model import find_saved_model
-from conveyor.components.pusher.push import PROVENANCE, holds, push
+from conveyor.components.pusher.push import PROVENANCE, push, serves
 from conveyor.pipeline.digest import list_files
 from conveyor.pipeline.errors import UserError
 
@@ -27,16 +27,17 @@ def test_versions_in_a_bucket(bucket, make_model, tmp_path, monkeypatch, scheme)
     monkeypatch.chdir(tmp_path)
     base = f"{scheme}://bucket/serving/digits"
     documents = [push(make_model(name), base, {}) for name in ("a", "b", "a")]
-    assert [document["destination"] for document in documents] == [f"{base}/1", f"{base}/2", f"{base}/1"]
+    assert [document["destination"] for document in documents] == [f"{base}/1", f"{base}/2", f"{base}/3"]
     found = {path.partition("digits/")[2]: content for path, content in bucket().items()}
     model = make_model("a")
     names = [*list_files(model.saved_model), PROVENANCE]
-    assert set(found) == {f"{version}/{name}" for version in (1, 2) for name in names}
+    assert set(found) == {f"{version}/{name}" for version in (1, 2, 3) for name in names}
     for name in list_files(model.saved_model):
         assert found[f"1/{name}"] == (model.saved_model / name).read_bytes()
     assert found["2/fingerprint.txt"] == b"b"
-    assert holds(f"{base}/1", model.digest)
-    assert not holds(f"{base}/2", model.digest)
+    assert serves(f"{base}/3", model.digest)
+    assert not serves(f"{base}/2", model.digest)
+    assert not serves(f"{base}/1", model.digest)  # it holds it, but is not the newest
     assert os.listdir(tmp_path) == ["models"]  # no folder named "gs:"
 
 

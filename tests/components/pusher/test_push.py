@@ -8,7 +8,7 @@ import pytest
 from etils import epath
 
 from conveyor.components.pusher import push as module
-from conveyor.components.pusher.push import PROVENANCE, holds, push
+from conveyor.components.pusher.push import PROVENANCE, push, serves
 from conveyor.pipeline.digest import list_files
 from conveyor.pipeline.errors import StageError, UserError
 
@@ -52,6 +52,8 @@ def test_same_model_is_not_pushed_twice(make_model, base):
     assert content(base) == before
     push(make_model("b"), str(base), {})
     assert entries(base) == ["1", "2"]
+    # 1 holds it, but 2 is what is served
+    assert push(make_model("a"), str(base), {})["version"] == 3
 
 
 @pytest.mark.parametrize(
@@ -88,18 +90,18 @@ def test_number_that_is_taken_is_not_taken_again(model, base, kind):
 def test_foreign_provenance_is_nobody_s_model(model, base, text):
     (base / "1" / "assets.extra").mkdir(parents=True)
     (base / "1" / PROVENANCE).write_bytes(text.encode("latin-1"))
-    assert not holds(str(base / "1"), model.digest)
+    assert not serves(str(base / "1"), model.digest)
     assert push(model, str(base), {})["version"] == 2
 
 
 def test_holds(make_model, base):
     a, b = make_model("a"), make_model("b")
     destination = push(a, str(base), {})["destination"]
-    assert holds(destination, a.digest)
-    assert not holds(destination, b.digest)
-    assert not holds(str(base / "2"), a.digest)
+    assert serves(destination, a.digest)
+    assert not serves(destination, b.digest)
+    assert not serves(str(base / "2"), a.digest)
     os.remove(base / "1" / PROVENANCE)
-    assert not holds(destination, a.digest)
+    assert not serves(destination, a.digest)
 
 
 # === what was judged ===

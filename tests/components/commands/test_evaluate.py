@@ -1,7 +1,7 @@
 import pytest
 from small_run import CLASSES, COUNTS
 
-from conveyor.components.evaluator.command import evaluate_model
+from conveyor.components.commands.evaluate import evaluate_model
 from conveyor.pipeline.errors import UserError
 
 

@@ -41,6 +41,7 @@ def evaluate_model(
         raise result.error
     from conveyor.components.artifacts import Evaluation
     from conveyor.components.evaluator.judge import judge
+    from conveyor.pipeline.workspace import Workspace
 
     how = experiment.evaluator.model_copy(update={"split": split or experiment.evaluator.split})
     settings = EvaluatorSettings(task=experiment.task, judge=how, seed=experiment.seed)
@@ -48,4 +49,5 @@ def evaluate_model(
     with tempfile.TemporaryDirectory() as folder:
         document = judge(examples, saved_model, settings, Evaluation(pathlib.Path(folder)))  # type: ignore[arg-type]
     del document["plots"]
+    Workspace(workspace).store.add_look(examples.digest, how.split, "report")
     return document

@@ -6,7 +6,7 @@ import PIL.Image
 import pytest
 from small_run import CLASSES
 
-from conveyor.components.evaluator.predict import predict_files
+from conveyor.components.commands.predict import predict_files
 from conveyor.pipeline.errors import UserError
 
 

@@ -1,7 +1,7 @@
 import pytest
 from small_run import draw_images
 
-from conveyor.components.trainer.describe import describe_model
+from conveyor.components.commands.describe import describe_model
 from conveyor.pipeline.errors import UserError
 
 
