@@ -28,7 +28,7 @@ class Measured:
     output: str
 
 
-def measure(command: list[str], every: float = 0.05) -> Measured:
+def measure(command: list[str], every: float = 0.1) -> Measured:
     """Runs a command; samples memory `every` so many seconds.
 
     Raises:

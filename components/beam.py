@@ -2,7 +2,6 @@
 
 import contextlib
 import logging
-import os
 import re
 from collections.abc import Iterator
 
@@ -25,18 +24,19 @@ _OS_ERROR = re.compile(r"Error: \[Errno (\d+)\] (.+?)(?:: '(.+)')?(?: \[while ru
 
 
 @contextlib.contextmanager
-def beam_pipeline(settings: BeamSettings) -> Iterator[beam.Pipeline]:
+def beam_pipeline(settings: BeamSettings, threads: int = 1) -> Iterator[beam.Pipeline]:
     """Opens a Beam pipeline, which runs when it is closed.
 
     Args:
-        settings: Runner and options. The DirectRunner uses a thread for each core unless told.
+        settings: Runner and options.
+        threads: How many the DirectRunner uses, unless an option tells.
 
     Raises:
         OSError: That of a worker, such as a full disk.
     """
     options = list(settings.options)
     if settings.runner == "DirectRunner" and not any("direct_" in option for option in options):
-        options += [f"--direct_num_workers={os.cpu_count()}", "--direct_running_mode=multi_threading"]
+        options += [f"--direct_num_workers={threads}", "--direct_running_mode=multi_threading"]
     try:
         with beam.Pipeline(options=PipelineOptions([f"--runner={settings.runner}", *options])) as pipeline:
             yield pipeline

@@ -16,7 +16,7 @@ from conveyor.pipeline.stage import Stage
 
 # The engine moves results and does not make them, so its own source is no part of a key.
 _ENGINE = "conveyor.pipeline"
-_DISTRIBUTIONS = {"sklearn": "scikit-learn"}
+_DISTRIBUTIONS = {"PIL": "pillow", "sklearn": "scikit-learn"}
 
 
 def code_digest(stage: Stage) -> str:

@@ -4,6 +4,7 @@ import collections
 import contextlib
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -22,6 +23,8 @@ from conveyor.components.example_gen.settings import ExampleGenSettings
 from conveyor.components.example_gen.splits import assign
 from conveyor.pipeline.errors import GateError, UserError
 
+_SAMPLE = 8  # images whose sizes tell whether threads help
+_LARGE = 16_000  # bytes
 DATASET = "examples"
 _SPLIT_ORDER = ("train", "validation", "test")
 FACTS = pa.schema(
@@ -77,8 +80,8 @@ def ingest(examples: Examples, settings: ExampleGenSettings) -> None:
     for folder in (work, examples.dataset_dir, examples.facts_dir):
         folder.mkdir()
     writer = _ShardWriter(reader, classes, reader.splits(), settings, str(examples.path))
-    with beam_pipeline(settings.beam) as pipeline:
-        _ = pipeline | beam.Create(chunks) | beam.Reshuffle() | beam.ParDo(writer)
+    with beam_pipeline(settings.beam, _threads(reader, chunks[0][1])) as pipeline:
+        _ = pipeline | beam.Create(chunks) | beam.ParDo(writer)
     summaries = [_take_summary(work / f"{index:05d}.json") for index, _ in chunks]
     work.rmdir()
     quarantined = sorted((row for s in summaries for row in s.quarantined), key=lambda row: row["file"])
@@ -104,6 +107,12 @@ def ingest(examples: Examples, settings: ExampleGenSettings) -> None:
         quarantined=len(quarantined),
         summary={"quarantined": len(quarantined)},
     )
+
+
+def _threads(reader: Reader, chunk: typing.Any) -> int:
+    """Returns a thread a core, but one for small images: their decoding never lets go of Python's lock."""
+    sizes = [len(raw.data or b"") for raw in itertools.islice(reader.read(chunk), _SAMPLE)]
+    return os.cpu_count() or 1 if sum(sizes) > _LARGE * len(sizes) else 1
 
 
 class _ShardWriter(beam.DoFn):

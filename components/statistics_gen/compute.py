@@ -97,7 +97,6 @@ def compute_statistics(
         _ = (
             pipeline
             | beam.Create(files)
-            | beam.Reshuffle()
             | beam.Map(lambda path: (_split_of(path), summarise_file(path, channels)))
             | beam.CombinePerKey(_merge_all)
             | beam.MapTuple(write)

@@ -16,17 +16,17 @@ from conveyor.components.example_gen.settings import ExampleGenSettings
 from conveyor.pipeline.errors import UserError
 
 LABEL = tfds.features.ClassLabel(names=["cat", "dog"])
-PIXELS = [noise(4 + number, 5, 3, seed=number) for number in range(20)]
+PIXELS = [noise(4 + number, 5, 3, seed=number) for number in range(40)]
 
 
 def write(path, image, splits, label=LABEL):
-    """Writes a data set of split -> [(image, label)], in shards of 7, with TFDS and TensorFlow alone."""
+    """Writes a data set of split -> [(image, label)], in shards of 18, with TFDS and TensorFlow alone."""
     path.mkdir(parents=True)
     features = tfds.features.FeaturesDict({"image": image, "label": label})
     names = tfds.core.ShardedFileTemplate(data_dir=path, dataset_name="small", filetype_suffix="tfrecord")
     infos = []
     for split, examples in splits.items():
-        shards = [examples[start : start + 7] for start in range(0, len(examples), 7)]
+        shards = [examples[start : start + 18] for start in range(0, len(examples), 18)]
         for number, shard in enumerate(shards):
             file = path / f"small-{split}.tfrecord-{number:05d}-of-{len(shards):05d}"
             with tf.io.TFRecordWriter(str(file)) as writer:
@@ -61,7 +61,7 @@ def read(source):
 def test_all_is_read_in_order(folder):
     examples = read(f"tfds:{folder}")
     found = [(example.key, example.label, example.split) for example in examples]
-    train = [(f"train/{number:08d}", ["cat", "dog"][number % 2], "train") for number in range(20)]
+    train = [(f"train/{number:08d}", ["cat", "dog"][number % 2], "train") for number in range(40)]
     assert found == [("extra/00000000", "", "extra"), ("test/00000000", "dog", "test"), *train]
     for example, pixels in zip(examples[2:], PIXELS, strict=True):
         np.testing.assert_array_equal(decode(example.data), pixels)
@@ -74,20 +74,20 @@ def test_classes_and_splits(folder):
 
 
 def test_chunks_are_parts_of_splits(folder, monkeypatch):
-    monkeypatch.setattr(module, "_SHARD", 6)
+    monkeypatch.setattr(module, "_SHARD", 15)
     reader = open_source(f"tfds:{folder}")
-    assert reader.chunks()[2:] == [("train", 0, 6), ("train", 6, 12), ("train", 12, 18), ("train", 18, 20)]
+    assert reader.chunks()[2:] == [("train", 0, 15), ("train", 15, 30), ("train", 30, 40)]
     examples = read(f"tfds:{folder}")
-    assert [example.key for example in examples[2:]] == [f"train/{number:08d}" for number in range(20)]
-    np.testing.assert_array_equal(decode(examples[2 + 13].data), PIXELS[13])
+    assert [example.key for example in examples[2:]] == [f"train/{number:08d}" for number in range(40)]
+    np.testing.assert_array_equal(decode(examples[2 + 33].data), PIXELS[33])
 
 
 def test_ingested(folder, tmp_path):
     examples = Examples(tmp_path)
     ingest(examples, ExampleGenSettings(source=f"tfds:{folder}", max_quarantine=0.1))
     facts = examples.properties
-    assert (facts["classes"], facts["channels"], facts["read"]) == (["cat", "dog"], 3, 22)
-    assert (sum(facts["splits"].values()), facts["splits"]["test"]) == (21, 1)
+    assert (facts["classes"], facts["channels"], facts["read"]) == (["cat", "dog"], 3, 42)
+    assert (sum(facts["splits"].values()), facts["splits"]["test"]) == (41, 1)
     assert set(facts["splits"]) <= {"train", "validation", "test"}
     assert examples.quarantine() == [
         {"file": "extra/00000000", "reason": "unknown_class", "detail": "class ''"}
