@@ -50,11 +50,13 @@ CORE = [
     "altair>=5.4",
     "vl-convert-python>=1.6",  # carries the Vega scripts that make charts work offline
     "jinja2>=3.1",
+    "defusedxml>=0.7.1",
 ]
 DEV = [
     "pytest>=8",
     "pytest-cov>=5",
     "hypothesis>=6.100",
+    "scipy>=1.11",
     "ruff>=0.6",
     "mypy>=1.11",
     "import-linter>=2",

@@ -80,7 +80,7 @@ def ingest(examples: Examples, settings: ExampleGenSettings) -> None:
     for folder in (work, examples.dataset_dir, examples.facts_dir):
         folder.mkdir()
     writer = _ShardWriter(reader, classes, reader.splits(), settings, str(examples.path))
-    with beam_pipeline(settings.beam, _threads(reader, chunks[0][1])) as pipeline:
+    with beam_pipeline(settings.beam, _threads(reader, chunks)) as pipeline:
         _ = pipeline | beam.Create(chunks) | beam.ParDo(writer)
     summaries = [_take_summary(work / f"{index:05d}.json") for index, _ in chunks]
     work.rmdir()
@@ -109,9 +109,10 @@ def ingest(examples: Examples, settings: ExampleGenSettings) -> None:
     )
 
 
-def _threads(reader: Reader, chunk: typing.Any) -> int:
+def _threads(reader: Reader, chunks: list[tuple[int, typing.Any]]) -> int:
     """Returns a thread a core, but one for small images: their decoding never lets go of Python's lock."""
-    sizes = [len(raw.data or b"") for raw in itertools.islice(reader.read(chunk), _SAMPLE)]
+    raws = (raw for _, chunk in chunks[:1] for raw in reader.read(chunk))
+    sizes = [len(raw.data or b"") for raw in itertools.islice(raws, _SAMPLE)]
     return os.cpu_count() or 1 if sum(sizes) > _LARGE * len(sizes) else 1
 
 

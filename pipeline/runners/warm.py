@@ -161,6 +161,7 @@ def _child(path: str, replies: int) -> typing.NoReturn:
         traceback.print_exc()  # leaving by os._exit would swallow it
         raise
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        with contextlib.suppress(Exception):  # a stage may have closed them
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(code)

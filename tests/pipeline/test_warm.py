@@ -143,6 +143,24 @@ def test_module_that_cannot_be_imported(run, process, capfd):
     assert "No module named 'no_such_module'" in capfd.readouterr().err
 
 
+def test_what_modules_say_when_imported_is_told_if_that_fails(run, process, tmp_path, monkeypatch, capfd):
+    (tmp_path / "noisy.py").write_text("import os; os.write(2, b'cuda: none')")
+    (tmp_path / "broken.py").write_text("import os; os.write(2, b'libcuda: wrong version'); 1 / 0")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    run(process("noisy"))
+    assert "cuda" not in capfd.readouterr().err
+    with pytest.raises(StageError):
+        run(process("broken"))
+    told = capfd.readouterr().err
+    assert "libcuda: wrong version" in told
+    assert "ZeroDivisionError" in told
+
+
+def test_stage_that_closes_its_streams(run, process, control):
+    control.do("fit", "sys.stdout.close(); sys.stderr.close()")
+    assert "error" not in run(process())
+
+
 def test_parent_that_is_killed(run, process, control):
     control.do("fit", "os.kill(os.getppid(), signal.SIGKILL); signal.pause()")
     warm_process = process()

@@ -194,6 +194,25 @@ def test_nothing_can_be_used(bring_in):
     assert json.dumps("cat/1.png") in caught.value.received
 
 
+class Nothing:
+    """A reader of a source that is there, but has no examples."""
+
+    def classes(self):
+        return ["cat", "dog"]
+
+    def splits(self):
+        return {"train"}
+
+    def chunks(self):
+        return []
+
+
+def test_there_is_nothing(bring_in, monkeypatch):
+    monkeypatch.setattr(module, "open_source", lambda source: Nothing())
+    with pytest.raises(GateError, match="not one image of the source can be used"):
+        bring_in("tfds:nothing")
+
+
 @pytest.mark.parametrize(
     "names", [("cat", "two\nlines"), ("cat", " cat"), ("cat", "\t"), ("cat", "a\u2028b")]
 )
