@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 
-from measure import measure, table, unpack_mnist
+from measure import measure, print_pairs, unpack_mnist
 
 HERE = pathlib.Path(__file__).parent
 OVERRIDES = [
@@ -40,8 +40,11 @@ def main(pairs: int) -> None:
             shutil.rmtree(f"{root}/workspace", ignore_errors=True)
             ours.append(measure(run))
         again = measure(run)
-        table("10,000 + 2,000 MNIST images, folder to model card, against bare Keras", ours, peers)
+        print_pairs("10,000 + 2,000 MNIST images, folder to model card, against bare Keras", ours, peers)
         print(f"the same command again, all cached: {again.seconds:.2f} s")
+        shutil.rmtree(f"{root}/workspace")
+        peak, peer = (measure(command, sample_every=0.05).peak_mb for command in (run, bare))
+        print(f"peak memory of all processes: {peak:.0f} MB; peer {peer:.0f} MB; ratio {peak / peer:.2f}")
         summary = json.loads(ours[-1].output)
         for stage in summary["stages"]:
             print(f"  {stage['name']:18}{stage['seconds']:6.2f} s")

@@ -19,17 +19,22 @@ class Measured:
 
     Args:
         seconds: Wall time.
-        peak_mb: Largest sum over all processes of the tree of their proportional set size, in MB.
         output: What it printed to stdout.
+        peak_mb: Largest sum over all processes of the tree of their proportional set size, in MB;
+            0 if it was not asked for.
     """
 
     seconds: float
-    peak_mb: float
     output: str
+    peak_mb: float = 0.0
 
 
-def measure(command: list[str], every: float = 0.1) -> Measured:
-    """Runs a command; samples memory `every` so many seconds.
+def measure(command: list[str], sample_every: float = 0.0) -> Measured:
+    """Runs a command.
+
+    Args:
+        command: The command.
+        sample_every: Seconds between two looks at its memory, which slow it down; 0 for none.
 
     Raises:
         SystemExit: The command failed.
@@ -40,18 +45,20 @@ def measure(command: list[str], every: float = 0.1) -> Measured:
     done = threading.Event()
 
     def sample() -> None:
-        while not done.wait(every):
+        while not done.wait(sample_every):
             peak[0] = max(peak[0], sum(_pss(pid) for pid in _tree(process.pid)))
 
     sampler = threading.Thread(target=sample)
-    sampler.start()
+    if sample_every:
+        sampler.start()
     output, errors = process.communicate()
     seconds = time.monotonic() - began
     done.set()
-    sampler.join()
+    if sample_every:
+        sampler.join()
     if process.returncode:
         sys.exit(f"{' '.join(command)} failed:\n{errors}")
-    return Measured(seconds, peak[0], output)
+    return Measured(seconds, output, peak[0])
 
 
 def _tree(root: int) -> list[int]:
@@ -79,18 +86,15 @@ def _pss(pid: int) -> float:
     return sum(int(fields[1]) for fields in lines) / 1024
 
 
-def table(title: str, ours: list[Measured], peers: list[Measured]) -> None:
-    """Prints medians of both and the median of the ratios pair by pair."""
+def print_pairs(title: str, ours: list[Measured], peers: list[Measured]) -> None:
+    """Prints the median seconds of both and the ratio pair by pair."""
     print(title)
-    print(f"{'':10}{'seconds':>10}{'peak MB':>10}")
     for name, runs in (("conveyor", ours), ("peer", peers)):
-        seconds = statistics.median(run.seconds for run in runs)
-        peak = statistics.median(run.peak_mb for run in runs)
-        print(f"{name:10}{seconds:10.2f}{peak:10.0f}")
-    pairs = list(zip(ours, peers, strict=True))
-    seconds = statistics.median(a.seconds / b.seconds for a, b in pairs)
-    peak = statistics.median(a.peak_mb / b.peak_mb for a, b in pairs)
-    print(f"{'ratio':10}{seconds:10.2f}{peak:10.2f}   (median of {len(pairs)} pairs)")
+        seconds = sorted(run.seconds for run in runs)
+        print(f"  {name:10}{statistics.median(seconds):6.2f} s   ({seconds[0]:.2f} to {seconds[-1]:.2f})")
+    ratios = sorted(a.seconds / b.seconds for a, b in zip(ours, peers, strict=True))
+    low, high, middle = ratios[0], ratios[-1], statistics.median(ratios)
+    print(f"  ratio     {middle:6.2f}     ({low:.2f} to {high:.2f}, {len(ratios)} pairs)")
 
 
 def unpack_mnist(target: pathlib.Path, train: int, test: int) -> bool:

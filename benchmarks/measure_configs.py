@@ -44,7 +44,7 @@ def _run(name: str, overrides: list[str]) -> dict:
     with tempfile.TemporaryDirectory() as workspace:
         command = [sys.executable, "-m", "conveyor", "run", name, "--json", "--workspace", workspace]
         options = [part for override in overrides for part in ("-o", override)]
-        return json.loads(measure(command + options, every=10).output)
+        return json.loads(measure(command + options).output)
 
 
 def _interval(values: list[float]) -> tuple[float, float]:

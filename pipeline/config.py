@@ -152,7 +152,7 @@ def _apply_override(values: dict[str, typing.Any], override: str) -> tuple[_Path
 
 def _descend(target: typing.Any, part: str | int, following: str | int, override: str) -> typing.Any:
     _check_index(target, part, override)
-    inner = target[part] if isinstance(target, list) else target.get(part)
+    inner = target.get(part) if isinstance(target, dict) else target[part]
     if not isinstance(inner, dict | list):
         inner = target[part] = [] if isinstance(following, int) else {}
     return inner

@@ -157,7 +157,10 @@ def _alike(
     known: np.ndarray, asked: np.ndarray, one: np.ndarray, other: np.ndarray, radius: int
 ) -> np.ndarray:
     left, right = known.view(np.uint64), asked.view(np.uint64)
-    return sum(_ones(left[one, part] ^ right[other, part]) for part in range(BITS // 64)) <= radius
+    apart = np.zeros(len(one), np.int64)
+    for part in range(BITS // 64):
+        apart += _ones(left[one, part] ^ right[other, part])
+    return apart <= radius
 
 
 def _ones(words: np.ndarray) -> np.ndarray:
