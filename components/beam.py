@@ -1,6 +1,7 @@
 """Beam pipelines with the user's options. Import Beam from here."""
 
 import contextlib
+import io
 import logging
 import re
 from collections.abc import Iterator
@@ -35,13 +36,28 @@ def beam_pipeline(settings: BeamSettings, threads: int = 1) -> Iterator[beam.Pip
         OSError: That of a worker, such as a full disk.
     """
     options = list(settings.options)
-    if settings.runner == "DirectRunner" and not any("direct_" in option for option in options):
+    local = settings.runner == "DirectRunner"
+    if local and not any("direct_" in option for option in options):
         options += [f"--direct_num_workers={threads}", "--direct_running_mode=multi_threading"]
+    parsed = PipelineOptions([f"--runner={settings.runner}", *options])
     try:
-        with beam.Pipeline(options=PipelineOptions([f"--runner={settings.runner}", *options])) as pipeline:
+        with _quiet() if local else contextlib.nullcontext(), beam.Pipeline(options=parsed) as pipeline:
             yield pipeline
     except RuntimeError as error:
         if found := _OS_ERROR.search(str(error)):
             number, text, name = found.groups()
             raise OSError(int(number), text, name) from None
         raise
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps the DirectRunner from printing a worker's traceback: it raises the same error afterwards."""
+    logger = logging.getLogger("apache_beam")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        with contextlib.redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logger.setLevel(level)

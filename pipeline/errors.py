@@ -2,6 +2,7 @@
 
 import difflib
 import errno
+import os
 from collections.abc import Iterable
 
 # Operating-system refusals that the user, not the program, has to mend.
@@ -77,9 +78,13 @@ def did_you_mean(name: str, options: Iterable[str]) -> str:
     return "one of: " + ", ".join(options) if options else ""
 
 
-def from_os_error(error: OSError) -> UserError | None:
+def from_os_error(error: BaseException) -> UserError | None:
     """Returns what to tell the user of a full disk or a refused path; None for any other error."""
-    if error.errno not in _USER_ERRNOS:
+    number, where = getattr(error, "errno", None), getattr(error, "filename", None)
+    if not isinstance(error, OSError) or number is None:
+        # native libraries raise of their own, with the system's words somewhere in the text
+        number = errno.ENOSPC if os.strerror(errno.ENOSPC) in str(error) else None
+    if number not in _USER_ERRNOS:
         return None
-    where = str(error.filename or "")
-    return UserError(f"{error.strerror}", where=where, fix=_USER_ERRNOS[error.errno])
+    what = getattr(error, "strerror", None) or os.strerror(number)
+    return UserError(what, where=str(where or ""), fix=_USER_ERRNOS[number])

@@ -53,7 +53,7 @@ def execute(spec: Spec) -> dict[str, typing.Any]:
 
 def explain(error: BaseException, stage: str) -> tuple[ConveyorError, str]:
     """Returns what to tell of an exception being handled, and its traceback where it is a bug."""
-    told = from_os_error(error) if isinstance(error, OSError) else error
+    told = error if isinstance(error, ConveyorError) else from_os_error(error)
     if isinstance(told, ConveyorError):
         return told, ""
     failure = StageError(f"{type(error).__name__}: {error}", where=f"stage {stage}")

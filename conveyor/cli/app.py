@@ -112,7 +112,7 @@ def _present(module: types.ModuleType, document: typing.Any, as_json: bool, outp
 
 def _tell(error: Exception) -> dict[str, typing.Any]:
     """Reports an error on stderr; returns its fields for JSON."""
-    told = from_os_error(error) if isinstance(error, OSError) else error
+    told = error if isinstance(error, ConveyorError) else from_os_error(error)
     if isinstance(told, ConveyorError):
         say(f"conveyor: {told}")
         return {**told.to_dict(), "exit_code": told.exit_code}

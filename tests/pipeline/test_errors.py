@@ -48,6 +48,14 @@ def test_refusals_of_the_system_are_for_the_user(number):
     assert error.fix
 
 
+def test_full_disk_told_by_a_native_library():
+    error = from_os_error(RuntimeError("SaveV2: /a/b: No space left on device [Op:SaveV2]"))
+    assert error.what == "No space left on device"
+    assert "free some space" in error.fix
+    assert from_os_error(OSError("Unable to write: error message = 'No space left on device'")).fix
+    assert from_os_error(RuntimeError("something else")) is None
+
+
 @pytest.mark.parametrize("error", [OSError(errno.ENOENT, "no such file"), OSError("no number")])
 def test_other_system_errors_are_bugs(error):
     assert from_os_error(error) is None
