@@ -73,6 +73,13 @@ def ingest(examples: Examples, settings: ExampleGenSettings) -> None:
         GateError: Not one image can be used.
     """
     reader = open_source(settings.source)
+    if "label" not in reader.annotations:
+        raise UserError(
+            "data.source: the source has no class for each image",
+            expected="a class for each image, which the task needs",
+            received=", ".join(sorted(reader.annotations)),
+            where=settings.source,
+        )
     classes = reader.classes()
     _check_names(classes, settings.source)
     chunks = list(enumerate(reader.chunks()))
@@ -166,12 +173,16 @@ class _ShardWriter(beam.DoFn):
     def _convert(self, raw: RawExample) -> tuple[str, bytes, dict[str, typing.Any]]:
         """Returns split, serialised example and facts of one image."""
         if raw.data is None:
-            raise RejectedError("unreadable", raw.error)
+            raise RejectedError(raw.reason, raw.error)
+        if raw.faults:  # what is wrong is with the label or the split: neither can be trusted
+            raise RejectedError(raw.faults[0].reason, raw.faults[0].detail)
         if raw.label not in self.labels:
             raise RejectedError("unknown_class", f"class {raw.label!r}")
         image = measure(raw.data, self.settings.max_pixels)
         content_hash = hashlib.sha256(raw.data).hexdigest()[:32]
-        split = assign(raw.split, content_hash, self.splits, self.settings.splits)
+        # all of a group have one position, so that they are never in two splits
+        position = hashlib.sha256(raw.group.encode()).hexdigest() if raw.group else content_hash
+        split = assign(raw.split, position, self.splits, self.settings.splits)
         label = self.labels[raw.label]
         record = serialize({"image": image.data, "label": label, "id": raw.key.encode()})
         row = {

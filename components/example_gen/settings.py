@@ -37,8 +37,9 @@ class ExampleGenSettings(Settings):
     """Where images and labels come from, and how they are split."""
 
     source: str
-    """`digits` (embedded), `folder:DIR` (class folders, within split folders or not), or
-    `tfds:NAME` (a TensorFlow Datasets name)."""
+    """`digits` (embedded), `folder:DIR` (class folders, within split folders or not), `csv:FILE`
+    (columns path and label, and split and group if wanted), `npz:FILE` (arrays as Keras saves them),
+    `tfrecord:DIR`, or `tfds:NAME` (a TensorFlow Datasets name)."""
     splits: SplitSettings = SplitSettings()
     max_quarantine: float = pydantic.Field(0.01, ge=0, le=1)
     """Share of unreadable files above which the run ends."""

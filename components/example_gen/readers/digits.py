@@ -24,6 +24,8 @@ class DigitsReader:
         argument: Must be empty: there is nothing to choose.
     """
 
+    annotations: frozenset[str] = frozenset({"label"})
+
     def __init__(self, argument: str = ""):
         if argument:
             raise UserError("data.source: digits takes no argument", received=f"digits:{argument}")

@@ -40,6 +40,8 @@ class FolderReader:
             splits with other folders.
     """
 
+    annotations: frozenset[str] = frozenset({"label"})
+
     def __init__(self, folder: str):
         self.folder = os.path.abspath(os.path.expanduser(folder))
         if not folder or not os.path.isdir(self.folder):

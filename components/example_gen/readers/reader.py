@@ -10,9 +10,12 @@ from conveyor.pipeline.errors import UserError, did_you_mean
 
 # Name in `data.source` -> "module:class". A reader of its own: add a module here and one line.
 READERS = {
+    "csv": "conveyor.components.example_gen.readers.csv_manifest:CsvManifestReader",
     "digits": "conveyor.components.example_gen.readers.digits:DigitsReader",
     "folder": "conveyor.components.example_gen.readers.folder:FolderReader",
+    "npz": "conveyor.components.example_gen.readers.npz:NpzReader",
     "tfds": "conveyor.components.example_gen.readers.tfds:TFDSReader",
+    "tfrecord": "conveyor.components.example_gen.readers.tfrecord:TFRecordReader",
 }
 
 
@@ -21,7 +24,12 @@ class Reader(typing.Protocol):
 
     A reader is sent to workers, so it holds little; a chunk is a small description of some
     examples, the same whatever the number of workers.
+
+    Attributes:
+        annotations: What it knows of an image: "label", "objects", "mask".
     """
+
+    annotations: frozenset[str]
 
     def classes(self) -> list[str]:
         """Returns the names of the classes, in label order."""
@@ -54,7 +62,7 @@ def open_source(source: str) -> Reader:
     if name not in READERS:
         raise UserError(
             f"data.source: there is no reader {name!r}",
-            expected="digits, folder:DIR or tfds:NAME",
+            expected="digits, folder:DIR, csv:FILE, npz:FILE, tfrecord:DIR or tfds:NAME",
             received=source,
             fix=did_you_mean(name, READERS),
         )

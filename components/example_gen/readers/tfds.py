@@ -24,6 +24,8 @@ class TFDSReader:
         UserError: There is no such data set, it cannot be had, or it has no image with a label.
     """
 
+    annotations: frozenset[str] = frozenset({"label"})
+
     def __init__(self, name: str):
         self.name = name
 

@@ -4,6 +4,7 @@ import errno
 import hashlib
 import io
 import json
+import pathlib
 
 import numpy as np
 import PIL.Image
@@ -197,6 +198,8 @@ def test_nothing_can_be_used(bring_in):
 class Nothing:
     """A reader of a source that is there, but has no examples."""
 
+    annotations = frozenset({"label"})
+
     def classes(self):
         return ["cat", "dog"]
 
@@ -286,3 +289,43 @@ def test_the_stage(tmp_path):
     before = source_fingerprint(settings, tmp_path)
     (path / "cat" / "0.png").write_bytes(WHOLE)
     assert source_fingerprint(settings, tmp_path) != before
+
+
+# === other sources ===
+
+
+def test_csv_with_groups_keeps_each_group_in_one_split(tmp_path):
+    rows = ["path,label,group"]
+    for number in range(120):
+        PIL.Image.new("L", (6, 6), number).save(tmp_path / f"{number}.png")
+        rows.append(f"{number}.png,{'ab'[number % 2]},patient {number % 24}")
+    (tmp_path / "table.csv").write_text("\n".join(rows))
+    artifact = Examples(tmp_path / "out")
+    artifact.path.mkdir()
+    ingest(artifact, ExampleGenSettings(source=f"csv:{tmp_path / 'table.csv'}"))
+    splits = {}
+    for file in artifact.facts_dir.iterdir():
+        for key in pyarrow.parquet.read_table(file)["key"].to_pylist():
+            patient = int(pathlib.Path(key).stem) % 24
+            splits.setdefault(patient, set()).add(file.name.rpartition("-")[0])
+    assert len(splits) == 24
+    assert all(len(found) == 1 for found in splits.values())
+    assert len(artifact.properties["splits"]) > 1
+
+
+def test_npz_is_read(tmp_path):
+    images = np.arange(40 * 36, dtype=np.uint8).reshape(40, 6, 6)
+    np.savez(tmp_path / "data.npz", x=images, y=np.arange(40) % 2)
+    artifact = Examples(tmp_path / "out")
+    artifact.path.mkdir()
+    ingest(artifact, ExampleGenSettings(source=f"npz:{tmp_path / 'data.npz'}"))
+    assert sum(artifact.properties["splits"].values()) == artifact.properties["read"] == 40
+
+
+def test_source_with_boxes_but_no_labels_is_refused(tmp_path):
+    PIL.Image.new("L", (6, 6)).save(tmp_path / "a.png")
+    (tmp_path / "table.csv").write_text("path,label,xmin,ymin,xmax,ymax\na.png,cat,1,1,3,3\n")
+    artifact = Examples(tmp_path / "out")
+    artifact.path.mkdir()
+    with pytest.raises(UserError, match="no class for each image"):
+        ingest(artifact, ExampleGenSettings(source=f"csv:{tmp_path / 'table.csv'}"))

@@ -52,7 +52,7 @@ def test_digits_are_the_same_every_time(tmp_path):
         ("digits:8", "takes no argument", ""),
         ("digit", "there is no reader 'digit'", "did you mean 'digits'?"),
         ("Folder:data", "there is no reader 'Folder'", "did you mean 'folder'?"),
-        ("", "there is no reader ''", "one of: digits, folder, tfds"),
+        ("", "there is no reader ''", "one of: csv, digits, folder, npz, tfds"),
         ("/data/images", "there is no reader '/data/images'", ""),
     ],
 )
