@@ -11,7 +11,13 @@ class Examples(Artifact):
     """A TFDS data set with facts about each example, and what was set aside.
 
     Properties: `splits` (name -> number of examples), `classes` (names in label order),
-    `channels` (1 or 3), `quarantined` (number of files set aside), `read` (number of files read).
+    `annotations` (which of "label", "objects" and "mask" each example has), `channels` (1 or 3),
+    `quarantined` (number of files set aside), `read` (number of files read; what is not quarantined
+    is kept), `faults` (number of rows in `quarantine.jsonl` about parts of files that are kept).
+
+    Features: `image`, `id`; and `label`, `objects` ({`bbox`, `label`, `area`, `is_crowd`,
+    `is_difficult`, `segmentation`: COCO's compressed run lengths, "" for none}), `segmentation_mask`
+    (class indices, 255 is void), as far as there are such annotations.
     """
 
     @property
@@ -21,12 +27,20 @@ class Examples(Artifact):
 
     @property
     def facts_dir(self) -> pathlib.Path:
-        """One Parquet file per shard and split: `<split>-<number>.parquet`, a row per example."""
+        """One Parquet file per shard and split: `<split>-<number>.parquet`, a row per example.
+
+        See `conveyor.components.facts`.
+        """
         return self.path / "facts"
 
     @property
     def quarantine_file(self) -> pathlib.Path:
-        """JSON lines: `file`, `reason`, `detail` of each file that was set aside."""
+        """JSON lines, a row for each thing that was set aside.
+
+        `file`; `field` ("" for the whole file, else a part such as "objects[3]"); `reason` (a key of
+        `REASONS`); `detail`; `action`: "set_aside" (the file), "dropped" or "clipped" (the part), or
+        "kept" (only said); and where there is a picture of it `preview`, a path in the artifact.
+        """
         return self.path / "quarantine.jsonl"
 
     def quarantine(self) -> list[dict[str, str]]:
@@ -52,9 +66,18 @@ class _JsonArtifact(Artifact):
 class Statistics(_JsonArtifact):
     """Per-split statistics: `statistics.json`, and `stats.pb` for TFDV and Facets.
 
-    The document: split -> {`examples`, `classes` (name -> count), `width`, `height`, `bytes`,
-    `brightness` (each {min, max, mean, std, quantiles}), `formats` (name -> count),
-    `channel_mean`, `channel_std` (per channel, of pixel values in [0, 255])}.
+    The document: split -> {`examples`; `width`, `height`, `aspect` (width / height), `bytes`,
+    `brightness`, `sharpness` (each a summary: {min, max, mean, std, quantiles, sketch}); `formats`,
+    `modes` (name -> count); `channel_mean`, `channel_std` (per channel, of values in [0, 255])}, and
+
+    - with labels: `classes` (name -> count), `per_class` (name -> {examples, width, height, aspect,
+      brightness});
+    - with objects: `objects`: {`count`, `crowd`, `difficult`, `empty_images`, `classes` (name -> count),
+      `per_image`, `size` (square root of the area, in pixels), `relative_size` (square root of the
+      share of the image), `aspect`, `position` (16 x 16 counts of box centres, rows from the top),
+      `per_class` (name -> {count, images, size, aspect})};
+    - with masks: `mask`: {`shares` (name -> share of the pixels that are not void), `images` (name ->
+      number of images that have it), `void` (share of all pixels)}.
     """
 
     file_name = "statistics.json"
@@ -77,7 +100,8 @@ class Schema(Artifact):
 class Anomalies(_JsonArtifact):
     """What is wrong with the data: `anomalies.json`, a list of
 
-    {`kind`, `severity` ("error" or "warning"), `split` (or ""), `short`, `long`, `examples`}.
+    {`kind`, `severity` ("error" or "warning"), `split` (or ""), `short`, `long`, `examples` (keys),
+    `pictures` ({`file`, relative to the artifact, `caption`}; often none)}.
     Closes the gate where any is an error.
     """
 

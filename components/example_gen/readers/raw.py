@@ -23,6 +23,7 @@ REASONS = {
     "duplicate_file": "listed twice",
     "unsafe_path": "absolute path, or one that leaves the source's folder",
     "malformed": "annotation that cannot be parsed",
+    "image_size": "annotation says another size than the image has",
 }
 
 
@@ -73,6 +74,8 @@ class RawExample:
         reason: A key of `REASONS`, where `data` is None.
         objects: Its objects; None where the source has no objects.
         mask: A PNG of class indices, as large as the image; None where the source has no masks.
+        size: Width and height that the annotation says the image has; None where it says nothing. Boxes
+            and masks are in this frame, which for a photo with EXIF orientation may lie on its side.
         group: What it shares with others that must be in the same split; "" for nothing.
         faults: What is wrong with its annotations.
     """
@@ -85,5 +88,6 @@ class RawExample:
     reason: str = "unreadable"
     objects: tuple[RawObject, ...] | None = None
     mask: bytes | None = None
+    size: tuple[int, int] | None = None
     group: str = ""
     faults: tuple[Fault, ...] = ()
