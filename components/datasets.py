@@ -1,5 +1,6 @@
 """Examples as tf.data, read through TFDS; images stay encoded."""
 
+import functools
 import typing
 
 import numpy as np
@@ -7,6 +8,8 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from conveyor.components.artifacts import Examples
+from conveyor.components.example_gen.readers.tfds import TFDSReader, place_of
+from conveyor.components.facts import read_facts
 from conveyor.pipeline.errors import UserError, did_you_mean
 
 
@@ -18,7 +21,8 @@ def read_split(examples: Examples, split: str) -> tf.data.Dataset:
         split: Name of the split.
 
     Returns:
-        Dicts with `image` (encoded bytes), `label` (int64) and `id` (string).
+        Dicts with `id` (string), `image` (encoded bytes), and what `Examples` says of `label` (int64),
+        `objects` and `segmentation_mask` (encoded bytes).
 
     Raises:
         UserError: There is no such split, or it is empty.
@@ -28,14 +32,58 @@ def read_split(examples: Examples, split: str) -> tf.data.Dataset:
         raise UserError(f"the data has no split {split!r}", fix=did_you_mean(split, splits))
     if not splits[split]:
         raise UserError(f"split {split!r} of the data is empty")
+    dataset = _in_place(examples, split) if "in_place" in examples.properties else _copied(examples, split)
+    return dataset.apply(tf.data.experimental.assert_cardinality(splits[split]))
+
+
+def _copied(examples: Examples, split: str) -> tf.data.Dataset:
     builder = tfds.builder_from_directory(str(examples.dataset_dir))
-    dataset = builder.as_dataset(
+    images = builder.info.features.keys() & {"image", "segmentation_mask"}
+    return builder.as_dataset(
         split=split,
-        decoders={"image": tfds.decode.SkipDecoding()},
+        decoders={name: tfds.decode.SkipDecoding() for name in images},
         read_config=tfds.ReadConfig(try_autocache=False, interleave_cycle_length=1),
         shuffle_files=False,
     )
-    return dataset.apply(tf.data.experimental.assert_cardinality(splits[split]))
+
+
+def _in_place(examples: Examples, split: str) -> tf.data.Dataset:
+    """Reads a split where the source has it: those of its examples that the facts assign to it."""
+    reader = TFDSReader(examples.properties["in_place"])
+    wanted: dict[str, list[int]] = {}
+    for key in read_facts(examples, ["key"], split)["key"].to_pylist():
+        origin, index = place_of(key)
+        wanted.setdefault(origin, []).append(index)
+    parts = [_chosen(reader, origin, indices) for origin, indices in sorted(wanted.items())]
+    return functools.reduce(tf.data.Dataset.concatenate, parts)
+
+
+def _chosen(reader: TFDSReader, origin: str, indices: list[int]) -> tf.data.Dataset:
+    """Returns the examples of a split of the source at some indices, in order."""
+    is_wanted = np.zeros(reader.builder.info.splits[origin].num_examples, bool)
+    is_wanted[indices] = True
+    keep = tf.constant(is_wanted)
+
+    def named(index: tf.Tensor, example: dict[str, typing.Any]) -> dict[str, typing.Any]:
+        digits = tf.strings.as_string(index, width=8, fill="0")
+        if "objects" in example:
+            example = {**example, "objects": _complete(example["objects"])}
+        return {**example, "id": tf.strings.join([origin, "/", digits])}
+
+    dataset = reader.dataset(list(reader.features), origin).enumerate()
+    return dataset.filter(lambda index, _: keep[index]).map(named, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _complete(objects: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Adds what a source may not say of its objects."""
+    shape = tf.shape(objects["label"])
+    missing = {
+        "is_crowd": tf.zeros(shape, tf.bool),
+        "is_difficult": tf.zeros(shape, tf.bool),
+        "area": tf.zeros(shape, tf.float32),
+        "segmentation": tf.fill(shape, ""),
+    }
+    return {**missing, **objects}
 
 
 def replay(

@@ -27,6 +27,7 @@ FACTS = pa.schema(
         ("key", pa.string()),  # name at the source; unique
         ("label", pa.int32()),  # -1 where the source has no class per image
         ("group", pa.string()),  # "" for none
+        ("source_split", pa.string()),  # the split it is in at the source; "" for none
         ("width", pa.int32()),
         ("height", pa.int32()),
         ("bytes", pa.int64()),
@@ -44,18 +45,20 @@ FACTS = pa.schema(
 )
 
 
-def read_facts(examples: "Examples", columns: Sequence[str]) -> pa.Table:
+def read_facts(examples: "Examples", columns: Sequence[str], only: str = "") -> pa.Table:
     """Returns a column `split` and the asked ones, of all examples: split by split, in stored order.
 
     Args:
         examples: The artifact.
         columns: Names in `FACTS`.
+        only: A split; "" for all.
     """
     tables = [
         pyarrow.parquet.read_table(path, columns=list(columns)).append_column(
             "split", pa.array([split_of(path)] * pyarrow.parquet.read_metadata(path).num_rows, pa.string())
         )
         for path in facts_files(examples)
+        if only in ("", split_of(path))
     ]
     return pa.concat_tables(tables)
 

@@ -1,14 +1,19 @@
 """Checks of boxes and masks against their image: what is dropped or clipped, and why."""
 
+import bisect
+import collections
 import dataclasses
 import io
 import math
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import PIL.Image
 
 from conveyor.components.example_gen.readers.raw import Fault, RawObject
+from conveyor.components.example_gen.settings import PolicySettings
 
+Box = tuple[float, float, float, float]
 VOID = 255  # mask value of pixels that belong to no class
 _SAME = 0.95  # IoU from which two boxes of a class are one
 
@@ -28,66 +33,90 @@ class MaskError(ValueError):
 
 
 def check_objects(
-    objects: tuple[RawObject, ...], classes: dict[str, int], width: int, height: int
+    objects: Sequence[RawObject], classes: Collection[str], width: int, height: int, policy: PolicySettings
 ) -> tuple[list[RawObject], list[Fault]]:
     """Returns the objects that can be used, and what was wrong with the others.
 
-    Boxes that reach beyond the image are clipped; boxes without area, outside the image, of an
-    unknown class, or covering another of their class (IoU above 0.95) are dropped.
+    Dropped are boxes without area, wholly outside the image, or of an unknown class; what happens to
+    boxes that reach beyond the image or cover another of their class is policy. Crowds may overlap.
 
     Args:
         objects: As the source gives them.
         classes: Known class names.
         width: Of the image, in pixels.
         height: Of the image, in pixels.
+        policy: What to do about faults that can be lived with.
     """
     kept: list[RawObject] = []
     faults: list[Fault] = []
+    seen = _Seen()
     for index, found in enumerate(objects):
-        field = f"objects[{index}]"
-        problem = _problem(found, classes, width, height)
-        if problem:
-            faults.append(dataclasses.replace(problem, field=field))
+        field = found.field or f"objects[{index}]"
+        if problem := _problem(found, classes, width, height):
+            faults.append(dataclasses.replace(problem, field=field, box=found.box))
             continue
         clipped = _clip(found.box, width, height)
         if clipped != found.box:
-            detail = f"box {_show(found.box)} clipped to the image of {width}x{height}"
-            faults.append(Fault("box_outside", detail, field))
+            action = "clipped" if policy.box_outside == "clip" else "dropped"
+            detail = f"box {_show(found.box)} of {found.label!r} in an image of {width}x{height}"
+            faults.append(Fault("box_outside", detail, field, action, found.box))
+            if action == "dropped":
+                continue
         usable = dataclasses.replace(found, box=clipped)
-        if not found.crowd and any(_is_copy(usable, other) for other in kept):
-            faults.append(Fault("box_duplicate", f"box {_show(clipped)} of {found.label!r}, dropped", field))
-            continue
+        if not found.crowd and seen.has(usable):
+            action = "dropped" if policy.box_duplicate == "drop" else "kept"
+            detail = f"box {_show(clipped)} of {found.label!r}, there is another"
+            faults.append(Fault("box_duplicate", detail, field, action, clipped))
+            if action == "dropped":
+                continue
+        if not found.crowd:
+            seen.add(usable)
         kept.append(usable)
     return kept, faults
 
 
-def _problem(found: RawObject, classes: dict[str, int], width: int, height: int) -> Fault | None:
+class _Seen:
+    """The boxes of an image, so kept that those like another are found without comparing all."""
+
+    def __init__(self) -> None:
+        self._by_class: dict[str, list[Box]] = collections.defaultdict(list)  # each sorted, by x1 first
+
+    def add(self, found: RawObject) -> None:
+        bisect.insort(self._by_class[found.label], found.box)
+
+    def has(self, found: RawObject) -> bool:
+        x1, _, x2, _ = found.box
+        # IoU above 0.95 leaves less than 1 / 0.95 - 1 of the width between the left sides
+        reach = (x2 - x1) * (1 / _SAME - 1)
+        boxes = self._by_class[found.label]
+        start = bisect.bisect_left(boxes, (x1 - reach,))
+        stop = bisect.bisect_right(boxes, (x1 + reach, math.inf))
+        return any(_iou(found.box, other) > _SAME for other in boxes[start:stop])
+
+
+def _problem(found: RawObject, classes: Collection[str], width: int, height: int) -> Fault | None:
     x1, y1, x2, y2 = found.box
     if found.label not in classes:
-        return Fault("unknown_class", f"class {found.label!r}, dropped")
+        return Fault("unknown_class", f"class {found.label!r}")
     if not all(math.isfinite(side) for side in found.box) or x2 <= x1 or y2 <= y1:
-        return Fault("box_degenerate", f"box {_show(found.box)}, dropped")
+        return Fault("box_degenerate", f"box {_show(found.box)} of {found.label!r}")
     if x1 >= width or y1 >= height or x2 <= 0 or y2 <= 0:
-        return Fault("box_outside", f"box {_show(found.box)} of an image of {width}x{height}, dropped")
+        return Fault(
+            "box_outside", f"box {_show(found.box)} of {found.label!r} in an image of {width}x{height}"
+        )
     return None
 
 
-def _clip(
-    box: tuple[float, float, float, float], width: int, height: int
-) -> tuple[float, float, float, float]:
+def _clip(box: Box, width: int, height: int) -> Box:
     x1, y1, x2, y2 = box
     return max(x1, 0.0), max(y1, 0.0), min(x2, float(width)), min(y2, float(height))
 
 
-def _show(box: tuple[float, float, float, float]) -> str:
+def _show(box: Box) -> str:
     return "(" + ", ".join(f"{side:g}" for side in box) + ")"
 
 
-def _is_copy(one: RawObject, other: RawObject) -> bool:
-    return one.label == other.label and not other.crowd and _iou(one.box, other.box) > _SAME
-
-
-def _iou(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:
+def _iou(a: Box, b: Box) -> float:
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
     if width <= 0 or height <= 0:
@@ -97,7 +126,7 @@ def _iou(a: tuple[float, float, float, float], b: tuple[float, float, float, flo
 
 
 def check_mask(mask: bytes, classes: int, width: int, height: int) -> list[int]:
-    """Checks a mask of class indices; returns the number of pixels of each class.
+    """Checks a mask of class indices; returns the number of pixels of each class, then of void.
 
     Args:
         mask: An 8-bit PNG of indices; 255 is void.
@@ -121,4 +150,4 @@ def check_mask(mask: bytes, classes: int, width: int, height: int) -> list[int]:
     wrong = [int(index) for index in np.flatnonzero(counts[classes:VOID]) + classes]
     if wrong:
         raise MaskError("mask_index", f"index {wrong[:5]} of {classes} classes")
-    return counts[:classes].tolist()
+    return [*counts[:classes].tolist(), int(counts[VOID])]

@@ -5,10 +5,14 @@ read is stored as PNG: other formats, EXIF orientation (applied), palette and CM
 16-bit (to 8 bits, by the upper byte), 1-bit (to grey), transparency (blended onto white), and
 files that not every decoder would read. Of a file with several pictures as phones make it (MPO)
 the first counts.
+
+A large JPEG is measured at 1/2, 1/4 or 1/8 of its scale: its decoder reads all of the file, so that
+damage is found, but computes fewer pixels.
 """
 
 import dataclasses
 import io
+import os
 import typing
 import warnings
 
@@ -16,6 +20,7 @@ import numpy as np
 import PIL.Image
 
 from conveyor.components.example_gen.containers import is_plain_jpeg, is_plain_png
+from conveyor.components.leaks.fingerprint import fingerprint
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata; what matters is an error
 PIL.Image.init()  # all formats, once, and not from several threads
@@ -23,15 +28,21 @@ PIL.Image.MAX_IMAGE_PIXELS = None  # `max_pixels` below is the limit, and it is 
 _LEVELS = np.arange(256, dtype=np.int64)
 _LUMA = {1: (1.0,), 3: (0.299, 0.587, 0.114)}  # ITU-R BT.601
 # Pillow knows more, and tells formats by content: some of them, such as EPS, run other programs.
-_FORMATS: list[str] = [
+FORMATS: list[str] = [
     name
     for name in ("PNG", "JPEG", "MPO", "BMP", "GIF", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
     if name in PIL.Image.OPEN
 ]
 _IS_PLAIN = {"PNG": is_plain_png, "JPEG": is_plain_jpeg, "MPO": is_plain_jpeg}
 _WITH_EXIF = ("JPEG", "MPO", "PNG", "TIFF", "WEBP")
+_EXTENSIONS = {
+    **dict.fromkeys((".jpg", ".jpeg", ".jpe", ".jfif"), "JPEG"),
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    **dict.fromkeys((".ppm", ".pgm", ".pbm", ".pnm"), "PPM"),
+    **{f".{name.lower()}": name for name in ("PNG", "BMP", "GIF", "WEBP", "AVIF")},
+}
 _ORIENTATION = 0x0112  # the EXIF tag, and what makes the image upright
-_UPRIGHT = {
+UPRIGHT = {
     2: PIL.Image.Transpose.FLIP_LEFT_RIGHT,
     3: PIL.Image.Transpose.ROTATE_180,
     4: PIL.Image.Transpose.FLIP_TOP_BOTTOM,
@@ -46,7 +57,7 @@ class RejectedError(Exception):
     """An image that cannot be used.
 
     Args:
-        reason: empty, unreadable, truncated, too_large or animated.
+        reason: A key of `REASONS`.
         detail: What exactly is wrong with it.
     """
 
@@ -64,11 +75,14 @@ class Measured:
         data: Encoded bytes to store: PNG or JPEG, 8 bits, 1 or 3 channels.
         format: Format of the source file, such as "JPEG".
         mode: Pixel mode of the source file, such as "RGB".
-        width: In pixels.
-        height: In pixels.
+        width: In pixels, upright.
+        height: In pixels, upright.
+        orientation: EXIF's, which was applied; 1 for none.
         pixel_sum: Sum of the values in [0, 255] of each channel.
         pixel_square_sum: Sum of their squares.
         brightness: Mean luma in [0, 255].
+        sharpness: Standard deviation of the luma's Laplacian (4 neighbours), at the measured scale.
+        fingerprint: See `conveyor.components.leaks.fingerprint`.
     """
 
     data: bytes
@@ -76,51 +90,100 @@ class Measured:
     mode: str
     width: int
     height: int
+    orientation: int
     pixel_sum: list[int]
     pixel_square_sum: list[int]
     brightness: float
+    sharpness: float
+    fingerprint: bytes
 
     @property
     def channels(self) -> int:
         return len(self.pixel_sum)
 
 
-def measure(data: bytes, max_pixels: int) -> Measured:
+def measure(data: bytes, max_pixels: int, side: int = 160) -> Measured:
     """Decodes an image once; returns what is to be stored of it, and facts about it.
 
     Args:
         data: The file's bytes.
         max_pixels: Largest width times height; checked before pixels are decoded.
+        side: Pixels that the longer side of a JPEG measured at a smaller scale has at least.
 
     Raises:
         RejectedError: The image cannot be used.
     """
     image = _open(data, max_pixels)
-    source_format, source_mode = "JPEG" if image.format == "MPO" else str(image.format), image.mode
+    source_format, source_mode, size = _format_of(image), image.mode, image.size
+    late = image.format == "PNG"  # its metadata may come after its pixels
+    orientation = 1 if late else _orientation(image)
     try:
+        if source_format == "JPEG" and orientation == 1:
+            image.draft(image.mode, _smaller(size, side))
         image.load()
-        plain = image.format in _IS_PLAIN and _IS_PLAIN[image.format](data, image.size)
+        orientation = _orientation(image) if late else orientation
+        plain = image.format in _IS_PLAIN and _IS_PLAIN[image.format](data, size)
+        if not plain and image.size != size:  # smaller will not do for what is to be stored anew
+            image = _open(data, max_pixels)
+            image.load()
         ready = _normalise(image)
+    except RejectedError:
+        raise
     except Exception as error:  # decoders raise of many kinds on hostile bytes
         message = str(error).lower()
         reason = "truncated" if "truncated" in message or "premature" in message else "unreadable"
         raise RejectedError(reason, str(error) or type(error).__name__) from None
     if ready is not image or not plain:
-        data = _png(ready)
-    histogram = np.asarray(ready.histogram(), np.int64).reshape(-1, 256)
-    sums = histogram @ _LEVELS
-    luma = float(sums @ _LUMA[len(sums)]) / (ready.width * ready.height)
-    squares = histogram @ (_LEVELS * _LEVELS)
-    return Measured(
-        data, source_format, source_mode, *ready.size, sums.tolist(), squares.tolist(), round(luma, 6)
+        data, size = _png(ready), ready.size
+    return Measured(data, source_format, source_mode, *size, orientation, **_facts(ready, size))
+
+
+def contradicts(name: str, source_format: str) -> bool:
+    """Whether the extension of a file's name says another format than its content has."""
+    return _EXTENSIONS.get(os.path.splitext(name)[1].lower(), source_format) != source_format
+
+
+def _smaller(size: tuple[int, int], side: int) -> tuple[int, int]:
+    scale = max(1, min(8, max(size) // side))
+    return max(1, size[0] // scale), max(1, size[1] // scale)
+
+
+def _facts(image: PIL.Image.Image, size: tuple[int, int]) -> dict[str, typing.Any]:
+    """Measures an image that stands for one of a size."""
+    pixels, measured = size[0] * size[1], image.width * image.height
+    histogram = np.asarray(image.histogram(), np.int64).reshape(-1, 256)
+    sums, squares = (
+        [total * pixels // measured for total in (histogram @ levels).tolist()]
+        for levels in (_LEVELS, _LEVELS * _LEVELS)
     )
+    grey = np.asarray(image if image.mode == "L" else image.convert("L"))
+    return {
+        "pixel_sum": sums,
+        "pixel_square_sum": squares,
+        "brightness": round(float(np.dot(sums, _LUMA[len(sums)])) / pixels, 6),
+        "sharpness": round(_sharpness(grey), 4),
+        "fingerprint": fingerprint(grey),
+    }
+
+
+def _sharpness(grey: np.ndarray) -> float:
+    """Source: J. L. Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR 2000."""
+    if min(grey.shape) < 3:
+        return 0.0
+    levels = grey.astype(np.int16)
+    edges = 4 * levels[1:-1, 1:-1]
+    edges -= levels[:-2, 1:-1]
+    edges -= levels[2:, 1:-1]
+    edges -= levels[1:-1, :-2]
+    edges -= levels[1:-1, 2:]
+    return float(edges.std())
 
 
 def _open(data: bytes, max_pixels: int) -> PIL.Image.Image:
     if not data:
         raise RejectedError("empty", "the file has no content")
     try:
-        image = PIL.Image.open(io.BytesIO(data), formats=_FORMATS)
+        image = PIL.Image.open(io.BytesIO(data), formats=FORMATS)
         too_large = image.width * image.height > max_pixels
         frames = 1 if too_large or image.format == "MPO" else getattr(image, "n_frames", 1)
     except Exception as error:  # parsers of headers raise of many kinds on hostile bytes
@@ -138,11 +201,14 @@ def _address(error: Exception) -> str:
     return opening + rest
 
 
+def _format_of(image: PIL.Image.Image) -> str:
+    return "JPEG" if image.format == "MPO" else str(image.format)
+
+
 def _normalise(image: PIL.Image.Image) -> PIL.Image.Image:
     """Returns an image of mode L or RGB, upright; the same object where nothing is to be done."""
-    transposition = _UPRIGHT.get(_orientation(image))
-    if transposition is not None:
-        info, image = image.info, image.transpose(transposition)
+    if (orientation := _orientation(image)) != 1:  # a TIFF was turned when it was loaded
+        info, image = image.info, image.transpose(UPRIGHT[orientation])
         image.info.update(info)
     if image.mode.startswith("I") or image.mode == "F":
         return PIL.Image.fromarray(_to_8_bits(np.asarray(image)))
@@ -150,19 +216,24 @@ def _normalise(image: PIL.Image.Image) -> PIL.Image.Image:
         return _on_white(image)
     if image.mode in ("L", "RGB"):
         return image
+    if image.mode not in ("1", "P", "CMYK", "YCbCr", "RGBX"):
+        raise RejectedError("unsupported_mode", f"mode {image.mode}")
     return image.convert("L" if image.mode == "1" else "RGB")
 
 
-def _orientation(image: PIL.Image.Image) -> typing.Any:
+def _orientation(image: PIL.Image.Image) -> int:
+    """Returns EXIF's orientation, 1 to 8; 1 where there is none that means something."""
     try:
-        return image.getexif().get(_ORIENTATION) if image.format in _WITH_EXIF else None
+        found = image.getexif().get(_ORIENTATION) if image.format in _WITH_EXIF else 1
+        return found if found in UPRIGHT else 1
     except Exception:  # of many kinds; an image does not need EXIF
-        return None
+        return 1
 
 
 def _to_8_bits(pixels: np.ndarray) -> np.ndarray:
     if pixels.dtype.kind == "f" or pixels.min(initial=0) < 0 or pixels.max(initial=0) > 65535:
-        raise ValueError(f"pixel values outside 16 bits: {pixels.min()} to {pixels.max()}")
+        values = f"{pixels.min()} to {pixels.max()}"
+        raise RejectedError("unsupported_mode", f"pixel values outside 16 bits: {values}")
     return (pixels >> 8).astype(np.uint8)
 
 

@@ -1,68 +1,39 @@
 """Reads a source into TFRecord shards with Beam: one chunk of the source, one shard a split."""
 
 import collections
-import contextlib
-import dataclasses
-import hashlib
+import functools
 import itertools
 import json
 import os
-import pathlib
+import shutil
 import typing
-
-import pyarrow as pa
-import pyarrow.parquet
+from collections.abc import Sequence
 
 from conveyor.components.artifacts import Examples
 from conveyor.components.beam import beam, beam_pipeline
-from conveyor.components.example_gen.images import RejectedError, measure
-from conveyor.components.example_gen.readers.raw import RawExample
+from conveyor.components.example_gen.convert import Classes, Converter
+from conveyor.components.example_gen.metadata import write_metadata
 from conveyor.components.example_gen.readers.reader import Reader, open_source
-from conveyor.components.example_gen.records import serialize, write_record
 from conveyor.components.example_gen.settings import ExampleGenSettings
-from conveyor.components.example_gen.splits import assign
+from conveyor.components.example_gen.shards import (
+    PARTS,
+    PREVIEWS,
+    ShardSummary,
+    ShardWriter,
+    move,
+    name_shards,
+    read_summary,
+    unname_shards,
+)
+from conveyor.components.example_gen.splits import LEAKS, STRATA, Splitter, gather
+from conveyor.components.facts import read_facts
 from conveyor.pipeline.errors import GateError, UserError
 
 _SAMPLE = 8  # images whose sizes tell whether threads help
 _LARGE = 16_000  # bytes
-DATASET = "examples"
-_SPLIT_ORDER = ("train", "validation", "test")
-FACTS = pa.schema(
-    [
-        ("key", pa.string()),
-        ("label", pa.int32()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("bytes", pa.int64()),
-        ("format", pa.string()),
-        ("mode", pa.string()),
-        ("brightness", pa.float32()),
-        ("pixel_sum", pa.list_(pa.int64())),
-        ("pixel_square_sum", pa.list_(pa.int64())),
-        ("content_hash", pa.string()),
-    ]
-)
-
-
-@dataclasses.dataclass
-class ShardSummary:
-    """What one chunk came to.
-
-    Args:
-        read: Number of examples read.
-        counts: Split -> number of examples kept.
-        sizes: Split -> bytes of the records.
-        channels: Most channels of any image.
-        labels: Class -> number of examples kept.
-        quarantined: `file`, `reason`, `detail` of each example set aside.
-    """
-
-    read: int = 0
-    counts: dict[str, int] = dataclasses.field(default_factory=dict)
-    sizes: dict[str, int] = dataclasses.field(default_factory=dict)
-    channels: int = 1
-    labels: dict[str, int] = dataclasses.field(default_factory=dict)
-    quarantined: list[dict[str, str]] = dataclasses.field(default_factory=list)
+_REMOTE_THREADS = 16  # they wait for the network most of the time
+_PREVIEWS_EACH = 6  # a reason
+_BACKGROUND = "background"  # with objects: the pixels of none
 
 
 def ingest(examples: Examples, settings: ExampleGenSettings) -> None:
@@ -73,132 +44,147 @@ def ingest(examples: Examples, settings: ExampleGenSettings) -> None:
         GateError: Not one image can be used.
     """
     reader = open_source(settings.source)
-    if "label" not in reader.annotations:
-        raise UserError(
-            "data.source: the source has no class for each image",
-            expected="a class for each image, which the task needs",
-            received=", ".join(sorted(reader.annotations)),
-            where=settings.source,
-        )
-    classes = reader.classes()
-    _check_names(classes, settings.source)
+    classes = _classes(reader, settings.source)
     chunks = list(enumerate(reader.chunks()))
-    work = examples.path / "parts"
-    for folder in (work, examples.dataset_dir, examples.facts_dir):
-        folder.mkdir()
-    writer = _ShardWriter(reader, classes, reader.splits(), settings, str(examples.path))
-    with beam_pipeline(settings.beam, _threads(reader, chunks)) as pipeline:
-        _ = pipeline | beam.Create(chunks) | beam.ParDo(writer)
-    summaries = [_take_summary(work / f"{index:05d}.json") for index, _ in chunks]
-    work.rmdir()
-    quarantined = sorted((row for s in summaries for row in s.quarantined), key=lambda row: row["file"])
-    lines = [json.dumps(row, sort_keys=True) + "\n" for row in quarantined]
-    examples.quarantine_file.write_text("".join(lines), encoding="utf-8")
-    counts = _name_shards(examples, summaries)
-    if not counts:
+    work = _Work(examples, reader, classes, chunks, settings)
+    in_place = getattr(reader, "in_place", "")
+    if not (in_place and work.run(records=False)):
+        in_place = ""
+        work.run(records=True)
+    rows = work.quarantine
+    set_aside = sum(row["action"] == "set_aside" for row in rows)
+    if not work.counts:
         raise GateError(
             "not one image of the source can be used",
-            received=f"{len(quarantined)} files; the first: {json.dumps(quarantined[:1])[1:-1]}",
+            received=f"{work.read} files; the first: {json.dumps(rows[:1])[1:-1]}",
             where=settings.source,
         )
-    read = sum(summary.read for summary in summaries)
-    if len(quarantined) / read <= settings.max_quarantine:  # else the data is stopped for that
-        _check_classes(classes, summaries, settings.source)
-    channels = max(summary.channels for summary in summaries)
-    _write_metadata(examples, classes, channels, summaries, counts)
+    if (
+        "label" in reader.annotations and set_aside / work.read <= settings.max_quarantine
+    ):  # else it is stopped
+        _check_classes(classes.labels, work.summaries, settings.source)
+    channels = max(summary.channels for summary in work.summaries)
+    if in_place:
+        examples.properties["in_place"] = in_place
+    else:
+        folder = examples.dataset_dir
+        write_metadata(folder, reader.annotations, classes, channels, work.summaries, work.counts)
     examples.properties.update(
-        splits=counts,
-        classes=classes,
+        splits=work.counts,
+        classes=classes.labels,
+        mask_classes=classes.mask,
+        annotations=sorted(reader.annotations),
         channels=channels,
-        read=read,
-        quarantined=len(quarantined),
-        summary={"quarantined": len(quarantined)},
+        read=work.read,
+        quarantined=set_aside,
+        faults=len(rows) - set_aside,
+        summary={"quarantined": set_aside},
     )
 
 
-def _threads(reader: Reader, chunks: list[tuple[int, typing.Any]]) -> int:
-    """Returns a thread a core, but one for small images: their decoding never lets go of Python's lock."""
-    raws = (raw for _, chunk in chunks[:1] for raw in reader.read(chunk))
-    sizes = [len(raw.data or b"") for raw in itertools.islice(raws, _SAMPLE)]
-    return os.cpu_count() or 1 if sum(sizes) > _LARGE * len(sizes) else 1
+def _classes(reader: Reader, source: str) -> Classes:
+    """Returns the names of classes; with objects, the first class of masks is what is no object."""
+    labels = reader.classes()
+    _check_names(labels, source)
+    if "mask" not in reader.annotations:
+        return Classes(labels, [])
+    if hasattr(reader, "mask_classes"):
+        return Classes(labels, reader.mask_classes())
+    return Classes(labels, [_BACKGROUND, *labels] if "objects" in reader.annotations else labels)
 
 
-class _ShardWriter(beam.DoFn):
-    """Writes one chunk: a TFRecord shard and a table of facts for each split, and a summary."""
+class _Work:
+    """One source on its way into an artifact."""
 
     def __init__(
         self,
+        examples: Examples,
         reader: Reader,
-        classes: list[str],
-        splits: set[str],
+        classes: Classes,
+        chunks: list[tuple[int, typing.Any]],
         settings: ExampleGenSettings,
-        root: str,
     ):
+        self.examples = examples
         self.reader = reader
-        self.labels = {name: label for label, name in enumerate(classes)}
-        self.splits = splits
+        self.chunks = chunks
         self.settings = settings
-        self.root = root
+        self.converter = Converter(reader.annotations, classes, settings)
+        self.splitter = Splitter(reader.splits(), settings.splits)
+        self.summaries: list[ShardSummary] = []
+        self.counts: dict[str, int] = {}
+        self.quarantine: list[dict[str, str]] = []
 
-    def process(self, element: tuple[int, typing.Any]) -> typing.Iterator[int]:
-        index, chunk = element
-        artifact = Examples(pathlib.Path(self.root))
-        summary = ShardSummary()
-        facts: dict[str, list[dict[str, typing.Any]]] = {}
-        with contextlib.ExitStack() as stack:
-            files: dict[str, typing.BinaryIO] = {}
-            for raw in self.reader.read(chunk):
-                summary.read += 1
-                try:
-                    split, record, row = self._convert(raw)
-                except RejectedError as no:
-                    summary.quarantined.append({"file": raw.key, "reason": no.reason, "detail": no.detail})
-                    continue
-                if split not in files:
-                    path = artifact.dataset_dir / f"{split}.{index:05d}"
-                    files[split] = stack.enter_context(open(path, "wb", buffering=1 << 20))
-                write_record(files[split], record)
-                facts.setdefault(split, []).append(row)
-                summary.channels = max(summary.channels, len(row["pixel_sum"]))
-                summary.labels[raw.label] = summary.labels.get(raw.label, 0) + 1
-                summary.counts[split] = summary.counts.get(split, 0) + 1
-                summary.sizes[split] = summary.sizes.get(split, 0) + len(record)
-        for split, rows in facts.items():
-            table = pa.Table.from_pylist(rows, FACTS)
-            pyarrow.parquet.write_table(table, artifact.facts_dir / f"{split}.{index:05d}")
-        text = json.dumps(dataclasses.asdict(summary))
-        (artifact.path / "parts" / f"{index:05d}.json").write_text(text, encoding="utf-8")
-        yield index
+    @property
+    def read(self) -> int:
+        return sum(summary.read for summary in self.summaries)
 
-    def _convert(self, raw: RawExample) -> tuple[str, bytes, dict[str, typing.Any]]:
-        """Returns split, serialised example and facts of one image."""
-        if raw.data is None:
-            raise RejectedError(raw.reason, raw.error)
-        if raw.faults:  # what is wrong is with the label or the split: neither can be trusted
-            raise RejectedError(raw.faults[0].reason, raw.faults[0].detail)
-        if raw.label not in self.labels:
-            raise RejectedError("unknown_class", f"class {raw.label!r}")
-        image = measure(raw.data, self.settings.max_pixels)
-        content_hash = hashlib.sha256(raw.data).hexdigest()[:32]
-        # all of a group have one position, so that they are never in two splits
-        position = hashlib.sha256(raw.group.encode()).hexdigest() if raw.group else content_hash
-        split = assign(raw.split, position, self.splits, self.settings.splits)
-        label = self.labels[raw.label]
-        record = serialize({"image": image.data, "label": label, "id": raw.key.encode()})
-        row = {
-            "key": raw.key,
-            "label": label,
-            "width": image.width,
-            "height": image.height,
-            "bytes": len(image.data),
-            "format": image.format,
-            "mode": image.mode,
-            "brightness": image.brightness,
-            "pixel_sum": image.pixel_sum,
-            "pixel_square_sum": image.pixel_square_sum,
-            "content_hash": content_hash,
-        }
-        return split, record, row
+    def run(self, *, records: bool) -> bool:
+        """Reads all chunks; sorts examples anew where their splits depend on one another.
+
+        Args:
+            records: Whether to copy the examples, or to write facts about them only.
+
+        Returns:
+            Whether that will do: False for facts about images that may not be stored as they are.
+        """
+        examples, parts = self.examples, self.examples.path / PARTS
+        for folder in (parts, examples.path / PREVIEWS, examples.dataset_dir, examples.facts_dir):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
+        writer = ShardWriter(self.reader, self.converter, self.splitter, examples.path, records)
+        with beam_pipeline(self.settings.beam, self._threads()) as pipeline:
+            _ = pipeline | beam.Create(self.chunks) | beam.ParDo(writer)
+        self._collect()
+        if not records and any(summary.changed for summary in self.summaries):
+            return False
+        if self.settings.splits.stratify:
+            self._move(self.splitter.stratify(read_facts(examples, STRATA)))
+        if self.settings.resplit:
+            self._move(self._gathered())
+        shutil.rmtree(parts)
+        self._write_quarantine()
+        return True
+
+    def _collect(self) -> None:
+        """Takes in what the chunks came to, and gives their files names."""
+        self.summaries = [read_summary(self.examples, index) for index, _ in self.chunks]
+        self.counts = self.examples.properties["splits"] = name_shards(self.examples, self.summaries)
+
+    def _move(self, splits: dict[str, str]) -> None:
+        unname_shards(self.examples, self.summaries)
+        for index, _ in self.chunks:
+            move(self.examples, index, splits)
+        self._collect()
+
+    def _gathered(self) -> dict[str, str]:
+        from conveyor.components.example_images import read_grey
+        from conveyor.components.leaks.duplicates import find_duplicates
+
+        table = read_facts(self.examples, LEAKS)
+        found = find_duplicates(table, functools.partial(read_grey, self.examples))
+        return gather(table, [group.keys for group in found.groups])
+
+    def _threads(self) -> int:
+        """Returns a thread a core; one for small images, whose decoding never lets go of Python's lock."""
+        if "://" in self.settings.source:
+            return _REMOTE_THREADS
+        raws = (raw for _, chunk in self.chunks[:1] for raw in self.reader.read(chunk))
+        sizes = [len(raw.data or b"") for raw in itertools.islice(raws, _SAMPLE)]
+        return os.cpu_count() or 1 if sum(sizes) > _LARGE * len(sizes) else 1
+
+    def _write_quarantine(self) -> None:
+        """Writes what was set aside, in order, with a few pictures of each reason."""
+        rows = [row for summary in self.summaries for row in summary.quarantine]
+        rows.sort(key=lambda row: (row["file"], row["field"], row["reason"], row["detail"]))
+        shown: collections.Counter[str] = collections.Counter()
+        for row in rows:
+            if "preview" in row:
+                shown[row["reason"]] += 1
+                if shown[row["reason"]] > _PREVIEWS_EACH:
+                    (self.examples.path / row.pop("preview")).unlink()
+        lines = [json.dumps(row, sort_keys=True) + "\n" for row in rows]
+        self.examples.quarantine_file.write_text("".join(lines), encoding="utf-8")
+        self.quarantine = rows
 
 
 def _check_names(classes: list[str], source: str) -> None:
@@ -215,7 +201,7 @@ def _check_names(classes: list[str], source: str) -> None:
         )
 
 
-def _check_classes(classes: list[str], summaries: list[ShardSummary], source: str) -> None:
+def _check_classes(classes: list[str], summaries: Sequence[ShardSummary], source: str) -> None:
     """A class needs an example to learn from and another to be judged by."""
     counts = {name: sum(summary.labels.get(name, 0) for summary in summaries) for name in classes}
     if few := {name: count for name, count in counts.items() if count < 2}:
@@ -233,61 +219,3 @@ def _check_classes(classes: list[str], summaries: list[ShardSummary], source: st
             received=", ".join(counts),
             where=source,
         )
-
-
-def _take_summary(path: pathlib.Path) -> ShardSummary:
-    summary = ShardSummary(**json.loads(path.read_text(encoding="utf-8")))
-    path.unlink()
-    return summary
-
-
-def _name_shards(examples: Examples, summaries: list[ShardSummary]) -> dict[str, int]:
-    """Gives shards the names TFDS knows; returns split -> number of examples, train first."""
-    found = {split for summary in summaries for split in summary.counts}
-    order = [s for s in _SPLIT_ORDER if s in found] + sorted(found - set(_SPLIT_ORDER))
-    for split in order:
-        indices = [index for index, summary in enumerate(summaries) if split in summary.counts]
-        for number, index in enumerate(indices):
-            shard = f"{DATASET}-{split}.tfrecord-{number:05d}-of-{len(indices):05d}"
-            os.rename(examples.dataset_dir / f"{split}.{index:05d}", examples.dataset_dir / shard)
-            facts = examples.facts_dir / f"{split}-{number:05d}.parquet"
-            os.rename(examples.facts_dir / f"{split}.{index:05d}", facts)
-    return {split: sum(summary.counts.get(split, 0) for summary in summaries) for split in order}
-
-
-def _write_metadata(
-    examples: Examples,
-    classes: list[str],
-    channels: int,
-    summaries: list[ShardSummary],
-    counts: dict[str, int],
-) -> None:
-    """Writes what `tfds.builder_from_directory` needs."""
-    import tensorflow_datasets as tfds
-
-    features = tfds.features.FeaturesDict(
-        {
-            "image": tfds.features.Image(shape=(None, None, channels)),
-            "label": tfds.features.ClassLabel(names=classes),
-            "id": tfds.features.Text(),
-        }
-    )
-    template = tfds.core.ShardedFileTemplate(
-        data_dir=examples.dataset_dir, dataset_name=DATASET, filetype_suffix="tfrecord"
-    )
-    infos = [
-        tfds.core.SplitInfo(
-            name=split,
-            shard_lengths=[s.counts[split] for s in summaries if split in s.counts],
-            num_bytes=sum(s.sizes.get(split, 0) for s in summaries),
-            filename_template=template.replace(split=split),
-        )
-        for split in counts
-    ]
-    tfds.folder_dataset.write_metadata(
-        data_dir=examples.dataset_dir,
-        features=features,
-        split_infos=infos,
-        filename_template=template,
-        check_data=False,  # every image was decoded when it was written; the check imports TensorFlow
-    )

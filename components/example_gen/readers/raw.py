@@ -35,11 +35,15 @@ class Fault:
         reason: A key of `REASONS`.
         detail: What exactly.
         field: Which part, such as "objects[3]".
+        action: What is done about it: the part is "dropped" or "clipped", or "kept" as it is.
+        box: The box in question, in pixels of the upright image; None where it is about none.
     """
 
     reason: str
     detail: str
     field: str = ""
+    action: str = "dropped"
+    box: tuple[float, float, float, float] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +56,7 @@ class RawObject:
         crowd: Whether it stands for many.
         segmentation: Polygons (lists of x, y, x, y, … in pixels) or a COCO RLE dict; None for none.
         difficult: Whether the source says that it need not be found.
+        field: Where it is in the source, such as "annotations[17]"; "" for its place among the objects.
     """
 
     label: str
@@ -59,6 +64,7 @@ class RawObject:
     crowd: bool = False
     segmentation: typing.Any = None
     difficult: bool = False
+    field: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

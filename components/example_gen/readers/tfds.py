@@ -1,36 +1,48 @@
-"""A TensorFlow Datasets name, such as `mnist` or `cifar10:3.0.2`, downloaded when it is not there."""
+"""A TensorFlow Datasets name, such as `mnist` or `cifar10:3.0.2`, downloaded when it is not there.
+
+Features that are known: `image`; and `label` (a ClassLabel), `objects` (a Sequence with `bbox` and
+`label`), `segmentation_mask` (an Image or LabeledImage of class indices, 255 is void), as far as there
+are any. Boxes and masks are in the frame of the file's pixels, as TensorFlow decodes no orientation.
+"""
 
 import functools
 import pathlib
 import typing
 from collections.abc import Iterator
 
-from conveyor.components.example_gen.readers.raw import RawExample
+from conveyor.components.example_gen.readers.raw import RawExample, RawObject
+from conveyor.components.example_gen.readers.sizes import header_sizes
 from conveyor.pipeline.digest import digest_of, list_files
 from conveyor.pipeline.errors import UserError
 from conveyor.pipeline.fingerprint import fingerprint_files
 
 _SHARD = 2000
 _DTYPES = ("uint8", "uint16")  # others are not stored as images of their own
+_VOID = 255
+_PARTS = {"label": "label", "objects": "objects", "mask": "segmentation_mask"}
+_OBJECT_PARTS = ("bbox", "label", "is_crowd", "is_difficult")
 
 
 class TFDSReader:
-    """Reads a data set with features `image` and `label`.
+    """Reads a data set of images with a label, objects or a mask.
 
     Args:
         name: What `tfds.builder` takes; or a directory that `tfds.builder_from_directory` opens.
 
     Raises:
-        UserError: There is no such data set, it cannot be had, or it has no image with a label.
+        UserError: There is no such data set, it cannot be had, or it has no image with annotations.
     """
-
-    annotations: frozenset[str] = frozenset({"label"})
 
     def __init__(self, name: str):
         self.name = name
 
+    @property
+    def in_place(self) -> str:
+        return self.name
+
     @functools.cached_property
-    def _builder(self) -> typing.Any:
+    def builder(self) -> typing.Any:
+        """The TFDS builder, of data that is on disk."""
         import tensorflow_datasets as tfds
 
         try:
@@ -47,45 +59,76 @@ class TFDSReader:
                 where=str(error).strip().splitlines()[0][:300] if str(error).strip() else "",
                 fix="for images of your own use -o data.source=folder:DIR",
             ) from None
-        self._check_features(builder.info.features)
         return builder
 
     @property
     def _is_directory(self) -> bool:
         return (pathlib.Path(self.name) / "dataset_info.json").is_file()
 
-    def _check_features(self, features: typing.Any) -> None:
+    @functools.cached_property
+    def features(self) -> dict[str, typing.Any]:
+        """The features that are known, by the names they have there."""
         import numpy as np
         import tensorflow_datasets as tfds
 
-        parts = dict(features.items()) if isinstance(features, tfds.features.FeaturesDict) else {}
-        image, label = parts.get("image"), parts.get("label")
+        all_features = self.builder.info.features
+        parts = dict(all_features.items()) if isinstance(all_features, tfds.features.FeaturesDict) else {}
+        image = parts.get("image")
+        found = {name: parts[name] for name in _PARTS.values() if _is_usable(parts.get(name))}
         usable = isinstance(image, tfds.features.Image) and np.dtype(image.np_dtype).name in _DTYPES
-        if not usable or not isinstance(label, tfds.features.ClassLabel):
+        if not (usable and found):
             raise UserError(
                 "data.source: the data set has no labelled images",
-                expected="features `image` (an Image of uint8 or uint16) and `label` (a ClassLabel)",
-                received=" ".join(repr(features).split())[:300],
+                expected="features `image` (an Image of uint8 or uint16) and `label` (a ClassLabel),"
+                " `objects` (a Sequence with `bbox` and `label`) or `segmentation_mask` (an Image)",
+                received=" ".join(repr(all_features).split())[:300],
                 where=f"tfds:{self.name}",
             )
+        return {"image": image, **found}
+
+    @property
+    def annotations(self) -> frozenset[str]:
+        return frozenset(kind for kind, name in _PARTS.items() if name in self.features)
 
     def classes(self) -> list[str]:
-        return list(self._builder.info.features["label"].names)
+        if "objects" in self.features:
+            return list(self.features["objects"].feature["label"].names)
+        return list(self.features["label"].names) if "label" in self.features else self.mask_classes()
+
+    @functools.cache  # noqa: B019  lives as long as the reader, of which there is one
+    def mask_classes(self) -> list[str]:
+        """Returns the names of pixels' classes; where they have none, all masks are read to know them."""
+        feature = self.features["segmentation_mask"]
+        if names := getattr(feature, "labels", None):
+            return list(names)
+        highest = max(self._indices(), default=0)
+        return [f"class_{index}" for index in range(highest + 1)]
+
+    def _indices(self) -> set[int]:
+        import numpy as np
+
+        return {
+            int(index)
+            for split in self.splits()
+            for example in self._read(["segmentation_mask"], split, decode=True)
+            for index in np.unique(example["segmentation_mask"])
+            if index != _VOID
+        }
 
     def splits(self) -> set[str]:
-        return set(self._builder.info.splits)
+        return set(self.builder.info.splits)
 
     def fingerprint(self, workspace: pathlib.Path) -> str:
         if self._is_directory:
             return fingerprint_files(self.name, list_files(pathlib.Path(self.name)), workspace)
-        info = self._builder.info
+        info = self.builder.info
         splits = {name: [split.num_examples, split.num_bytes] for name, split in info.splits.items()}
         return digest_of({"tfds": info.full_name, "splits": splits})
 
     def chunks(self) -> list[tuple[str, int, int]]:
         return [
             (name, start, min(start + _SHARD, split.num_examples))
-            for name, split in sorted(self._builder.info.splits.items())
+            for name, split in sorted(self.builder.info.splits.items())
             for start in range(0, split.num_examples, _SHARD)
         ]
 
@@ -93,18 +136,77 @@ class TFDSReader:
         import tensorflow_datasets as tfds
 
         split, start, stop = chunk
-        names = self.classes()
-        dataset = self._builder.as_dataset(
-            split=tfds.core.ReadInstruction(split, from_=start, to=stop, unit="abs"),
-            decoders={"image": tfds.decode.SkipDecoding()},
+        part = tfds.core.ReadInstruction(split, from_=start, to=stop, unit="abs")
+        for offset, example in enumerate(self._read(list(self.features), part)):
+            yield self._example(key_of(split, start + offset), split, example)
+
+    def dataset(self, names: list[str], split: typing.Any, decode: bool = False) -> typing.Any:
+        """Returns the named features as tf.data, in order; images encoded unless told."""
+        import tensorflow_datasets as tfds
+
+        wanted: dict[str, typing.Any] = dict.fromkeys(names, True)
+        if "objects" in names:
+            known = self.features["objects"].feature
+            wanted["objects"] = {
+                part: True for part in (*_OBJECT_PARTS, "area", "segmentation") if part in known
+            }
+        images = [name for name in names if name in ("image", "segmentation_mask")]
+        decoders = {} if decode else {name: tfds.decode.SkipDecoding() for name in images}
+        return self.builder.as_dataset(
+            split=split,
+            decoders=tfds.decode.PartialDecoding(wanted, decoders=decoders),
             # One file after the other, so that a key is the number of its example.
             read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False),
             shuffle_files=False,
         )
-        for offset, example in enumerate(tfds.as_numpy(dataset)):
-            label = int(example["label"])
-            name = names[label] if label >= 0 else ""
-            yield RawExample(f"{split}/{start + offset:08d}", name, split, example["image"])
+
+    def _read(self, names: list[str], split: typing.Any, decode: bool = False) -> Iterator[typing.Any]:
+        import tensorflow_datasets as tfds
+
+        yield from tfds.as_numpy(self.dataset(names, split, decode))
+
+    def _example(self, key: str, split: str, example: dict[str, typing.Any]) -> RawExample:
+        data, name = bytes(example["image"]), ""
+        if "label" in self.features and (label := int(example["label"])) >= 0:
+            name = self.features["label"].names[label]
+        sizes = header_sizes(data) if {"objects", "segmentation_mask"} & self.features.keys() else None
+        size = sizes[0] if sizes else None
+        objects = self._objects(example["objects"], size or (1, 1)) if "objects" in self.features else None
+        mask = bytes(example["segmentation_mask"]) if "segmentation_mask" in self.features else None
+        return RawExample(key, name, split, data, objects=objects, mask=mask, size=size)
+
+    def _objects(self, parts: dict[str, typing.Any], size: tuple[int, int]) -> tuple[RawObject, ...]:
+        names, count = self.classes(), len(parts["label"])
+        flags = {name: parts.get(name, [False] * count) for name in ("is_crowd", "is_difficult")}
+        found = []
+        for index in range(count):
+            top, left, bottom, right = map(float, parts["bbox"][index])
+            box = left * size[0], top * size[1], right * size[0], bottom * size[1]
+            label = int(parts["label"][index])
+            crowd, difficult = (bool(values[index]) for values in flags.values())
+            found.append(RawObject(names[label] if label >= 0 else "", box, crowd, None, difficult))
+        return tuple(found)
 
     def __getstate__(self) -> dict[str, str]:
         return {"name": self.name}
+
+
+def key_of(split: str, index: int) -> str:
+    """Returns the key of an example: TFDS has no names for them, but an order."""
+    return f"{split}/{index:08d}"
+
+
+def place_of(key: str) -> tuple[str, int]:
+    """Returns split and index of a key."""
+    split, _, index = key.rpartition("/")
+    return split, int(index)
+
+
+def _is_usable(feature: typing.Any) -> bool:
+    import tensorflow_datasets as tfds
+
+    if isinstance(feature, tfds.features.Sequence):
+        parts = feature.feature
+        known = isinstance(parts, tfds.features.FeaturesDict) and {"bbox", "label"} <= parts.keys()
+        return known and isinstance(parts["label"], tfds.features.ClassLabel)
+    return isinstance(feature, tfds.features.ClassLabel | tfds.features.Image)

@@ -16,6 +16,7 @@ from small_images import class_files, decode, encode, noise, write_files
 from conveyor.components.artifacts import Examples
 from conveyor.components.datasets import read_split
 from conveyor.components.example_gen import ingest as module
+from conveyor.components.example_gen import shards
 from conveyor.components.example_gen.ingest import ingest
 from conveyor.components.example_gen.settings import BeamSettings, ExampleGenSettings
 from conveyor.components.example_gen.stage import example_gen, source_fingerprint
@@ -90,7 +91,12 @@ def test_nothing_is_lost(bring_in):
     assert list(known["splits"]) == ["train", "validation", "test"]
     assert (known["classes"], known["channels"]) == (["cat", "dog"], 3)
     assert known["summary"] == {"quarantined": 4}
-    assert sorted(path.name for path in examples.path.iterdir()) == ["dataset", "facts", "quarantine.jsonl"]
+    assert sorted(path.name for path in examples.path.iterdir()) == [
+        "dataset",
+        "facts",
+        "previews",
+        "quarantine.jsonl",
+    ]
 
 
 def test_what_is_stored(bring_in):
@@ -242,16 +248,16 @@ def test_files_that_vanish(tmp_path, bring_in, monkeypatch):
     (path / "cat" / "7.png").unlink()
     examples = bring_in(f"folder:{path}")
     assert examples.properties["read"] == 120
-    assert examples.quarantine() == [
-        {"file": "cat/7.png", "reason": "unreadable", "detail": "No such file or directory"}
-    ]
+    (row,) = examples.quarantine()
+    assert (row["file"], row["reason"], row["action"]) == ("cat/7.png", "unreadable", "set_aside")
+    assert row["detail"] == "No such file or directory"
 
 
 def test_a_full_disk(bring_in, monkeypatch):
     def full(file, data):
         raise OSError(errno.ENOSPC, "No space left on device", "/the/disk")
 
-    monkeypatch.setattr(module, "write_record", full)
+    monkeypatch.setattr(shards, "write_record", full)
     with pytest.raises(OSError, match="No space left on device") as caught:
         bring_in(class_files(each=3))
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, "/the/disk")
@@ -261,7 +267,7 @@ def test_a_bug_stays_one(bring_in, monkeypatch):
     def broken(file, data):
         raise ValueError("[Errno] of another kind")
 
-    monkeypatch.setattr(module, "write_record", broken)
+    monkeypatch.setattr(shards, "write_record", broken)
     with pytest.raises(RuntimeError, match="of another kind"):
         bring_in(class_files(each=3))
 
@@ -320,12 +326,3 @@ def test_npz_is_read(tmp_path):
     artifact.path.mkdir()
     ingest(artifact, ExampleGenSettings(source=f"npz:{tmp_path / 'data.npz'}"))
     assert sum(artifact.properties["splits"].values()) == artifact.properties["read"] == 40
-
-
-def test_source_with_boxes_but_no_labels_is_refused(tmp_path):
-    PIL.Image.new("L", (6, 6)).save(tmp_path / "a.png")
-    (tmp_path / "table.csv").write_text("path,label,xmin,ymin,xmax,ymax\na.png,cat,1,1,3,3\n")
-    artifact = Examples(tmp_path / "out")
-    artifact.path.mkdir()
-    with pytest.raises(UserError, match="no class for each image"):
-        ingest(artifact, ExampleGenSettings(source=f"csv:{tmp_path / 'table.csv'}"))

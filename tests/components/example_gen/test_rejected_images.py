@@ -63,8 +63,8 @@ def with_wrong_checksum(kind):
         (frames("PNG"), "animated", "2 frames"),
         (frames("WEBP", lossless=True), "animated", "2 frames"),
         (frames("TIFF"), "animated", "2 frames"),
-        (encode(np.float32([[0.5]]), "TIFF"), "unreadable", "outside 16 bits"),
-        (encode(np.int32([[70_000]]), "TIFF"), "unreadable", "outside 16 bits: 70000"),
+        (encode(np.float32([[0.5]]), "TIFF"), "unsupported_mode", "outside 16 bits"),
+        (encode(np.int32([[70_000]]), "TIFF"), "unsupported_mode", "outside 16 bits: 70000"),
     ],
 )
 def test_rejected(data, reason, detail):
