@@ -47,16 +47,21 @@ CORE = [
     "pyarrow>=16",
     "pillow>=10.3",
     "scikit-learn>=1.4",
+    "scipy>=1.11",
     "altair>=5.4",
     "vl-convert-python>=1.6",  # carries the Vega scripts that make charts work offline
     "jinja2>=3.1",
     "defusedxml>=0.7.1",
+    "hotcoco>=1.2",  # run lengths of outlines
+    "cleanlab>=2.7",  # label errors
 ]
+GCP = ["gcsfs>=2024.6"]  # gs:// paths
+S3 = ["s3fs>=2024.6"]  # s3:// paths
 DEV = [
     "pytest>=8",
     "pytest-cov>=5",
     "hypothesis>=6.100",
-    "scipy>=1.11",
+    "pycocotools>=2.0.8",  # an oracle
     "ruff>=0.6",
     "mypy>=1.11",
     "import-linter>=2",
@@ -79,6 +84,6 @@ setuptools.setup(
         "conveyor.components.model_card": ["*.jinja", "*.css"],
     },
     install_requires=CORE,
-    extras_require={"dev": DEV},
+    extras_require={"dev": DEV, "gcp": GCP, "s3": S3},
     entry_points={"console_scripts": ["conveyor = conveyor.__main__:main"]},
 )

@@ -13,7 +13,9 @@ class Examples(Artifact):
     Properties: `splits` (name -> number of examples), `classes` (names in label order),
     `annotations` (which of "label", "objects" and "mask" each example has), `channels` (1 or 3),
     `quarantined` (number of files set aside), `read` (number of files read; what is not quarantined
-    is kept), `faults` (number of rows in `quarantine.jsonl` about parts of files that are kept).
+    is kept), `faults` (number of rows in `quarantine.jsonl` about parts of files that are kept),
+    `mask_classes` (names in the order of indices), and `in_place` where the data is not copied: the
+    name by which TFDS opens it, in whose splits the keys of facts say which examples are meant.
 
     Features: `image`, `id`; and `label`, `objects` ({`bbox`, `label`, `area`, `is_crowd`,
     `is_difficult`, `segmentation`: COCO's compressed run lengths, "" for none}), `segmentation_mask`

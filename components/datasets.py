@@ -50,40 +50,48 @@ def _copied(examples: Examples, split: str) -> tf.data.Dataset:
 def _in_place(examples: Examples, split: str) -> tf.data.Dataset:
     """Reads a split where the source has it: those of its examples that the facts assign to it."""
     reader = TFDSReader(examples.properties["in_place"])
-    wanted: dict[str, list[int]] = {}
-    for key in read_facts(examples, ["key"], split)["key"].to_pylist():
-        origin, index = place_of(key)
-        wanted.setdefault(origin, []).append(index)
-    parts = [_chosen(reader, origin, indices) for origin, indices in sorted(wanted.items())]
+    wanted: dict[str, dict[int, list[float]]] = {}
+    for row in read_facts(examples, ["key", "objects"], split).to_pylist():
+        origin, index = place_of(row["key"])
+        wanted.setdefault(origin, {})[index] = [found["area"] for found in row["objects"]]
+    parts = [_chosen(reader, origin, areas) for origin, areas in sorted(wanted.items())]
     return functools.reduce(tf.data.Dataset.concatenate, parts)
 
 
-def _chosen(reader: TFDSReader, origin: str, indices: list[int]) -> tf.data.Dataset:
-    """Returns the examples of a split of the source at some indices, in order."""
-    is_wanted = np.zeros(reader.builder.info.splits[origin].num_examples, bool)
-    is_wanted[indices] = True
-    keep = tf.constant(is_wanted)
+def _chosen(reader: TFDSReader, origin: str, areas: dict[int, list[float]]) -> tf.data.Dataset:
+    """Returns examples of a split of the source, in order.
 
-    def named(index: tf.Tensor, example: dict[str, typing.Any]) -> dict[str, typing.Any]:
+    Args:
+        reader: The source.
+        origin: Its split.
+        areas: Index of each wanted example, in order -> areas of its objects, in pixels.
+    """
+    is_wanted = np.zeros(reader.builder.info.splits[origin].num_examples, bool)
+    is_wanted[list(areas)] = True
+    keep, all_areas = tf.constant(is_wanted), tf.ragged.constant(list(areas.values()), tf.float32)
+
+    def named(place: tf.Tensor, indexed: tuple[tf.Tensor, dict[str, typing.Any]]) -> dict[str, typing.Any]:
+        index, example = indexed
         digits = tf.strings.as_string(index, width=8, fill="0")
         if "objects" in example:
-            example = {**example, "objects": _complete(example["objects"])}
+            example = {**example, "objects": _complete(example["objects"], all_areas[place])}
         return {**example, "id": tf.strings.join([origin, "/", digits])}
 
     dataset = reader.dataset(list(reader.features), origin).enumerate()
-    return dataset.filter(lambda index, _: keep[index]).map(named, num_parallel_calls=tf.data.AUTOTUNE)
+    kept = dataset.filter(lambda index, _: keep[index]).enumerate()
+    return kept.map(named, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _complete(objects: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+def _complete(objects: dict[str, tf.Tensor], area: tf.Tensor) -> dict[str, tf.Tensor]:
     """Adds what a source may not say of its objects."""
     shape = tf.shape(objects["label"])
-    missing = {
-        "is_crowd": tf.zeros(shape, tf.bool),
-        "is_difficult": tf.zeros(shape, tf.bool),
-        "area": tf.zeros(shape, tf.float32),
-        "segmentation": tf.fill(shape, ""),
+    return {
+        **objects,
+        "is_crowd": tf.cast(objects.get("is_crowd", tf.zeros(shape)), tf.bool),
+        "is_difficult": tf.cast(objects.get("is_difficult", tf.zeros(shape)), tf.bool),
+        "area": area,
+        "segmentation": objects.get("segmentation", tf.fill(shape, "")),
     }
-    return {**missing, **objects}
 
 
 def replay(

@@ -9,9 +9,9 @@ import pydantic
 
 from conveyor.components.evaluator.settings import EvaluatorSettings, JudgeSettings
 from conveyor.components.evaluator.stage import evaluator
-from conveyor.components.example_gen.settings import ExampleGenSettings
+from conveyor.components.example_gen.settings import ExampleGenSettings, SourceSettings
 from conveyor.components.example_gen.stage import example_gen
-from conveyor.components.example_validator.settings import ExampleValidatorSettings
+from conveyor.components.example_validator.settings import ChecksSettings, ExampleValidatorSettings, Severity
 from conveyor.components.example_validator.stage import example_validator
 from conveyor.components.infra_validator.settings import InfraValidatorSettings, ProofSettings
 from conveyor.components.infra_validator.stage import infra_validator
@@ -39,16 +39,29 @@ from conveyor.pipeline.workspace import Workspace
 DEFAULT_WORKSPACE = "workspace"
 
 
+class DataSettings(SourceSettings):
+    """The data: where it comes from, what it must be like, and what is looked for in it."""
+
+    schema_: str = pydantic.Field("", alias="schema")
+    """A schema to check the data against: a file like the `schema.pbtxt` of an earlier run, edited and
+    kept with the config; "" to infer one from the training split."""
+    leaks: Severity | typing.Literal["resplit"] = "error"
+    """What to do about the same image, or the same `group`, in two splits: stop, tell, do not look, or
+    move whole groups of them into one split."""
+    label_errors: bool = False
+    """Look for labels, boxes and masks that are probably wrong."""
+
+
 class Experiment(Settings):
     """Everything a run depends on; what a YAML config holds."""
 
-    data: ExampleGenSettings
+    data: DataSettings
     task: TaskSettings = ClassificationSettings()
     statistics: StatisticsGenSettings = StatisticsGenSettings()
-    schema_: SchemaGenSettings = pydantic.Field(SchemaGenSettings(), alias="schema")
-    validator: ExampleValidatorSettings = ExampleValidatorSettings()
+    validator: ChecksSettings = ChecksSettings()
     transform: TransformSettings = TransformSettings()
-    model: FamilySettings
+    model: FamilySettings | None = None
+    """What to train. Without it a run checks the data, whatever its kind, and ends with the card."""
     augment: AugmentationSettings = []
     """Keras's random layers in order, each a name and its arguments, such as
     {random_translation: {height_factor: 0.1, width_factor: 0.1}}. For training only."""
@@ -115,34 +128,46 @@ def build_pipeline(experiment: Experiment, name: str, workspace: pathlib.Path) -
         name: Name of the config, for {name} in `pusher.to`.
         workspace: Root of the workspace, for {workspace} in `pusher.to`.
     """
-    task, seed = experiment.task, experiment.seed
-    validation = experiment.validator.model_copy(update={"max_quarantine": experiment.data.max_quarantine})
-    destination = experiment.pusher.to.replace("{workspace}", str(workspace)).replace("{name}", name)
     values = experiment.model_dump(mode="json", by_alias=True)
-    page = {**values["model_card"], "title": experiment.model_card.title or name}
-    return Pipeline(
-        [
-            Node(example_gen, experiment.data),
-            Node(statistics_gen, experiment.statistics),
-            Node(schema_gen, experiment.schema_),
-            Node(example_validator, validation),
-            Node(transform, experiment.transform),
-            Node(
-                trainer,
-                TrainerSettings(
-                    task=task,
-                    model=experiment.model,
-                    augment=experiment.augment,
-                    fit=experiment.trainer,
-                    seed=seed,
-                ),
-            ),
-            Node(evaluator, EvaluatorSettings(task=task, judge=experiment.evaluator, seed=seed)),
-            Node(infra_validator, InfraValidatorSettings(task=task, proof=experiment.infra_validator)),
-            Node(pusher, PusherSettings(to=destination)),
-            Node(model_card, ModelCardSettings(**page, config=values)),
-        ]
+    page = {**values["model_card"], "title": experiment.model_card.title or name, "config": values}
+    card = Node(model_card, ModelCardSettings(**page, data_only=experiment.model is None))
+    destination = experiment.pusher.to.replace("{workspace}", str(workspace)).replace("{name}", name)
+    nodes = _data_nodes(experiment)
+    if experiment.model is not None:
+        nodes += _model_nodes(experiment, experiment.model, destination)
+    return Pipeline([*nodes, card])
+
+
+def _data_nodes(experiment: Experiment) -> list[Node]:
+    data = experiment.data
+    source = data.model_dump(include=set(SourceSettings.model_fields))
+    checks = ExampleValidatorSettings(
+        **experiment.validator.model_dump(),
+        max_quarantine=data.max_quarantine,
+        leaks="error" if data.leaks == "resplit" else data.leaks,
+        label_errors=data.label_errors,
+        needs=list(experiment.task.needs) if experiment.model else [],
     )
+    return [
+        Node(example_gen, ExampleGenSettings(**source, resplit=data.leaks == "resplit")),
+        Node(statistics_gen, experiment.statistics),
+        Node(schema_gen, SchemaGenSettings(file=data.schema_)),
+        Node(example_validator, checks),
+    ]
+
+
+def _model_nodes(experiment: Experiment, model: FamilySettings, destination: str) -> list[Node]:
+    task, seed = experiment.task, experiment.seed
+    training = TrainerSettings(
+        task=task, model=model, augment=experiment.augment, fit=experiment.trainer, seed=seed
+    )
+    return [
+        Node(transform, experiment.transform),
+        Node(trainer, training),
+        Node(evaluator, EvaluatorSettings(task=task, judge=experiment.evaluator, seed=seed)),
+        Node(infra_validator, InfraValidatorSettings(task=task, proof=experiment.infra_validator)),
+        Node(pusher, PusherSettings(to=destination)),
+    ]
 
 
 def run(

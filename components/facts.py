@@ -53,13 +53,11 @@ def read_facts(examples: "Examples", columns: Sequence[str], only: str = "") -> 
         columns: Names in `FACTS`.
         only: A split; "" for all.
     """
-    tables = [
-        pyarrow.parquet.read_table(path, columns=list(columns)).append_column(
-            "split", pa.array([split_of(path)] * pyarrow.parquet.read_metadata(path).num_rows, pa.string())
-        )
-        for path in facts_files(examples)
-        if only in ("", split_of(path))
-    ]
+    tables = []
+    for path in facts_files(examples):
+        if only in ("", split := split_of(path)):
+            table = pyarrow.parquet.read_table(path, columns=list(columns))
+            tables.append(table.append_column("split", pa.repeat(split, table.num_rows)))
     return pa.concat_tables(tables)
 
 

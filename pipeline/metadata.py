@@ -36,6 +36,10 @@ CREATE TABLE IF NOT EXISTS looks (
     split TEXT NOT NULL, purpose TEXT NOT NULL, at REAL NOT NULL);
 CREATE TABLE IF NOT EXISTS files (
     path BLOB PRIMARY KEY, bytes INTEGER NOT NULL, mtime INTEGER NOT NULL, digest TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS run_artifacts (
+    run TEXT NOT NULL REFERENCES runs (name), artifact TEXT NOT NULL,
+    stage TEXT NOT NULL, name TEXT NOT NULL, PRIMARY KEY (run, stage, name));
+CREATE INDEX IF NOT EXISTS runs_by_config ON runs (config, started);
 """
 
 
@@ -51,7 +55,7 @@ class MetadataStore:
 
     def __init__(self, path: pathlib.Path):
         self.path = path
-        if not self._query("SELECT 1 FROM sqlite_master WHERE name = 'files'"):
+        if not self._query("SELECT 1 FROM sqlite_master WHERE name = 'runs_by_config'"):
             # SQLite fails at once, whatever its timeout, when two change the journal mode together
             with locked(path.with_suffix(".lock")), self._transaction() as db:
                 for statement in ("PRAGMA journal_mode = WAL", *_SCHEMA.split(";")):
@@ -162,6 +166,27 @@ class MetadataStore:
         """Records a run's summary."""
         with self._transaction() as db:
             db.execute("UPDATE runs SET summary = ? WHERE name = ?", (json.dumps(summary), name))
+
+    def record_artifacts(self, run: str, outputs: Mapping[str, Mapping[str, str]]) -> None:
+        """Records what a run has, made or from the cache: stage -> output name -> digest."""
+        rows = [(run, made[name], stage, name) for stage, made in outputs.items() for name in made]
+        with self._transaction() as db:
+            db.executemany("INSERT INTO run_artifacts VALUES (?, ?, ?, ?)", rows)
+
+    def past_runs(self, config: str) -> Iterator[tuple[dict[str, typing.Any], list[dict[str, typing.Any]]]]:
+        """Yields (summary, artifacts) of the runs of a config that have ended, newest first."""
+        rows = self._query(
+            "SELECT name, summary FROM runs WHERE config = ? AND summary IS NOT NULL"
+            " ORDER BY started DESC, rowid DESC",
+            config,
+        )
+        for row in rows:
+            artifacts = self._query(
+                "SELECT artifacts.* FROM run_artifacts JOIN artifacts ON artifact = digest WHERE run = ?"
+                " ORDER BY run_artifacts.rowid",
+                row["name"],
+            )
+            yield json.loads(row["summary"]), artifacts
 
     def runs(self) -> list[dict[str, typing.Any]]:
         """Returns all runs, newest first; `summary` is None for one that was cut short."""

@@ -14,7 +14,7 @@ import inspect
 import pathlib
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from conveyor.pipeline.artifacts import Artifact
 from conveyor.pipeline.config import Settings
@@ -35,6 +35,7 @@ class Context:
         workspace: Root of the workspace.
         scratch: A directory that outlives a crash: the same for every try at the same execution.
         lineage: Execution records of the inputs, newest first (see `MetadataStore.lineage`).
+        baseline: Directory of the artifact of an earlier run to compare with; "" for none (see `Stage`).
         looks: Filled by `look`: which splits' labels this stage used, and what for.
     """
 
@@ -42,11 +43,29 @@ class Context:
     workspace: pathlib.Path = pathlib.Path()
     scratch: pathlib.Path = pathlib.Path()
     lineage: list[dict[str, typing.Any]] = dataclasses.field(default_factory=list)
+    baseline: str = ""
     looks: list[dict[str, str]] = dataclasses.field(default_factory=list)
 
     def look(self, split: str, purpose: str) -> None:
         """Notes that the labels of `split` were used, to "choose" or to "report"."""
         self.looks.append({"split": split, "purpose": purpose})
+
+
+@dataclasses.dataclass(frozen=True)
+class PastRun:
+    """An earlier run of the same config, which has ended.
+
+    Args:
+        summary: Its summary.
+        artifacts: Type -> artifact that the run made or took from the cache (the last one where there
+            are several of a type), with `path` and `digest`. Check that it `is_complete` before use.
+    """
+
+    summary: Mapping[str, typing.Any]
+    artifacts: Mapping[str, Artifact]
+
+
+Baseline = Callable[[typing.Any, Mapping[str, Artifact | None], Iterable[PastRun]], Artifact | None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +92,9 @@ class Stage:
             digest` of what it would read.
         still_holds: For a stage with an effect outside the workspace: `(settings, outputs) ->
             bool`, whether the effect of a cached result is still there.
+        baseline: For a stage that compares with an earlier run: `(settings, inputs, past runs of this
+            config, newest first) -> artifact | None`. Its digest is part of the cache key, and the
+            stage finds its directory in `context.baseline`.
         after_gate: Whether it runs even after a gate said no (a report).
     """
 
@@ -83,6 +105,7 @@ class Stage:
     warm: tuple[str, ...] = ()
     fingerprint: Callable[[typing.Any, pathlib.Path], str] | None = None
     still_holds: Callable[[typing.Any, Mapping[str, Artifact]], bool] | None = None
+    baseline: Baseline | None = None
     after_gate: bool = False
 
     @property
@@ -104,7 +127,7 @@ def stage(function: Callable[..., None] | None = None, **options: typing.Any) ->
     Args:
         function: The function; its parameters must be typed `In[…]`, `Out[…]`, and be named
             `settings` and `context`.
-        **options: `warm`, `fingerprint`, `still_holds`, `after_gate` of `Stage`.
+        **options: `warm`, `fingerprint`, `still_holds`, `baseline`, `after_gate` of `Stage`.
 
     Returns:
         The `Stage`.

@@ -5,6 +5,7 @@ import typing
 from collections.abc import Sequence
 
 from conveyor.components.trainer.settings import TrainerSettings
+from conveyor.pipeline.errors import UserError
 
 
 def describe_model(
@@ -25,6 +26,8 @@ def describe_model(
     from conveyor.components.transform.fit import fit
 
     experiment = load_experiment(config, overrides)
+    if experiment.model is None:
+        raise UserError("the config has no model to describe", fix="add a section `model`")
     result = run(config, overrides, workspace=workspace, until="statistics_gen")
     if result.error:
         raise result.error

@@ -79,9 +79,14 @@ class Converter:
         if "label" in self.annotations:
             self._check_label(raw)
         image = measure(raw.data, self.settings.max_pixels, self.settings.measure_side)
-        if self.settings.policy.wrong_extension == "set_aside" and contradicts(raw.key, image.format):
-            raise RejectedError("wrong_extension", f"the content is {image.format}")
-        sideways = self._is_sideways(raw, image)
+        if contradicts(raw.key, image.format):
+            detail = f"the content is {image.format}"
+            faults.append(_by_policy("wrong_extension", detail, self.settings.policy.wrong_extension))
+        sideways = False
+        try:
+            sideways = is_sideways(raw.size, image)
+        except ValueError as error:
+            faults.append(self._other_size(str(error)))
         features: dict[str, Value] = {"image": image.data, "id": raw.key.encode()}
         facts = _image_facts(raw, image)
         if "label" in self.annotations:
@@ -97,38 +102,35 @@ class Converter:
             facts["objects"] = rows
         if "mask" in self.annotations:
             mask = raw.mask or b""
-            mask = turn_mask(mask, image) if sideways else mask
-            facts["mask_pixels"] = self._mask_pixels(mask, image)
-            features["segmentation_mask"] = mask
+            size = (image.height, image.width) if sideways else (image.width, image.height)
+            facts["mask_pixels"] = self._mask_pixels(mask, *size)
+            features["segmentation_mask"] = turn_mask(mask, image) if sideways else mask
         as_is = image.data is raw.data and all(fault.action == "kept" for fault in faults)
         return Converted(faults, facts, serialize(features), as_is)
 
     def _check_label(self, raw: RawExample) -> None:
-        if raw.faults:  # what is wrong is with the label or the split: neither can be trusted
+        if raw.faults and raw.objects is None:  # they are about label or split: neither can be trusted
             raise RejectedError(raw.faults[0].reason, raw.faults[0].detail)
         if raw.label not in self.labels:
             raise RejectedError("unknown_class", f"class {raw.label!r}")
 
-    def _is_sideways(self, raw: RawExample, image: Measured) -> bool:
-        try:
-            return is_sideways(raw.size, image)
-        except ValueError as error:
-            if "mask" in self.annotations:
-                raise RejectedError("mask_size", str(error)) from None
-            if self.settings.policy.image_size == "set_aside":
-                raise RejectedError("image_size", str(error)) from None
-            return False
+    def _other_size(self, detail: str) -> Fault:
+        if "mask" in self.annotations:
+            raise RejectedError("mask_size", detail)
+        return _by_policy("image_size", detail, self.settings.policy.image_size)
 
     def _object_rows(
         self, objects: list[RawObject], image: Measured
     ) -> tuple[list[dict[str, typing.Any]], list[Fault]]:
         rows, faults = [], []
         for index, found in enumerate(objects):
-            x1, y1, x2, y2 = found.box
+            x1, y1, x2, y2 = map(float, found.box)
             inside, counts = (x2 - x1) * (y2 - y1), b""
             if found.segmentation:
                 try:
                     rle = run_lengths(found.segmentation, image.width, image.height)
+                    if not area(rle):
+                        raise ValueError("an outline of no pixel")
                     inside, counts = area(rle), rle["counts"]
                 except ValueError as error:
                     field = f"{found.field or f'objects[{index}]'}.segmentation"
@@ -138,9 +140,9 @@ class Converter:
             rows.append({**row, **flags, "segmentation": counts})
         return rows, faults
 
-    def _mask_pixels(self, mask: bytes, image: Measured) -> list[int]:
+    def _mask_pixels(self, mask: bytes, width: int, height: int) -> list[int]:
         try:
-            return check_mask(mask, len(self.classes.mask), image.width, image.height)
+            return check_mask(mask, len(self.classes.mask), width, height)
         except MaskError as error:
             raise RejectedError(error.reason, error.detail) from None
 
@@ -149,6 +151,17 @@ def _with_action(fault: Fault) -> Fault:
     """A doubtful split, or a listing given twice, is told; a part that cannot be used is dropped."""
     told = fault.field == "split" or fault.reason == "duplicate_file"
     return dataclasses.replace(fault, action="kept" if told else "dropped")
+
+
+def _by_policy(reason: str, detail: str, policy: str) -> Fault:
+    """Returns what is told of an image that is kept nevertheless.
+
+    Raises:
+        RejectedError: It is to be set aside.
+    """
+    if policy == "set_aside":
+        raise RejectedError(reason, detail)
+    return Fault(reason, detail, "", policy.replace("keep", "kept"))
 
 
 def _image_facts(raw: RawExample, image: Measured) -> dict[str, typing.Any]:

@@ -12,6 +12,7 @@ damage is found, but computes fewer pixels.
 
 import dataclasses
 import io
+import math
 import os
 import typing
 import warnings
@@ -118,12 +119,13 @@ def measure(data: bytes, max_pixels: int, side: int = 160) -> Measured:
     late = image.format == "PNG"  # its metadata may come after its pixels
     orientation = 1 if late else _orientation(image)
     try:
-        if source_format == "JPEG" and orientation == 1:
+        # What is to be converted is stored anew, for which smaller will not do.
+        if source_format == "JPEG" and orientation == 1 and source_mode in ("L", "RGB"):
             image.draft(image.mode, _smaller(size, side))
         image.load()
         orientation = _orientation(image) if late else orientation
         plain = image.format in _IS_PLAIN and _IS_PLAIN[image.format](data, size)
-        if not plain and image.size != size:  # smaller will not do for what is to be stored anew
+        if not plain and image.size != size:
             image = _open(data, max_pixels)
             image.load()
         ready = _normalise(image)
@@ -132,7 +134,7 @@ def measure(data: bytes, max_pixels: int, side: int = 160) -> Measured:
     except Exception as error:  # decoders raise of many kinds on hostile bytes
         message = str(error).lower()
         reason = "truncated" if "truncated" in message or "premature" in message else "unreadable"
-        raise RejectedError(reason, str(error) or type(error).__name__) from None
+        raise RejectedError(reason, message_of(error)) from None
     if ready is not image or not plain:
         data, size = _png(ready), ready.size
     return Measured(data, source_format, source_mode, *size, orientation, **_facts(ready, size))
@@ -176,7 +178,9 @@ def _sharpness(grey: np.ndarray) -> float:
     edges -= levels[2:, 1:-1]
     edges -= levels[1:-1, :-2]
     edges -= levels[1:-1, 2:]
-    return float(edges.std())
+    values = edges.ravel().astype(np.int32)
+    total, squares = int(values.sum(dtype=np.int64)), int((values * values).sum(dtype=np.int64))
+    return math.sqrt(squares * values.size - total * total) / values.size
 
 
 def _open(data: bytes, max_pixels: int) -> PIL.Image.Image:
@@ -187,7 +191,7 @@ def _open(data: bytes, max_pixels: int) -> PIL.Image.Image:
         too_large = image.width * image.height > max_pixels
         frames = 1 if too_large or image.format == "MPO" else getattr(image, "n_frames", 1)
     except Exception as error:  # parsers of headers raise of many kinds on hostile bytes
-        raise RejectedError("unreadable", str(error).replace(_address(error), "").strip()) from None
+        raise RejectedError("unreadable", message_of(error)) from None
     if too_large:
         raise RejectedError("too_large", f"{image.width}x{image.height} is more than {max_pixels} pixels")
     if frames > 1:
@@ -195,10 +199,9 @@ def _open(data: bytes, max_pixels: int) -> PIL.Image.Image:
     return image
 
 
-def _address(error: Exception) -> str:
-    """Returns the memory address in Pillow's message, which differs from run to run."""
-    _, opening, rest = str(error).partition(" <_io.BytesIO")
-    return opening + rest
+def message_of(error: Exception) -> str:
+    """Returns a decoder's message, without the memory address in it that differs from run to run."""
+    return str(error).partition(" <_io.BytesIO")[0].strip() or type(error).__name__
 
 
 def _format_of(image: PIL.Image.Image) -> str:

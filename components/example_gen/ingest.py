@@ -9,6 +9,8 @@ import shutil
 import typing
 from collections.abc import Sequence
 
+from absl import logging
+
 from conveyor.components.artifacts import Examples
 from conveyor.components.beam import beam, beam_pipeline
 from conveyor.components.example_gen.convert import Classes, Converter
@@ -16,6 +18,7 @@ from conveyor.components.example_gen.metadata import write_metadata
 from conveyor.components.example_gen.readers.reader import Reader, open_source
 from conveyor.components.example_gen.settings import ExampleGenSettings
 from conveyor.components.example_gen.shards import (
+    ERROR,
     PARTS,
     PREVIEWS,
     ShardSummary,
@@ -27,12 +30,13 @@ from conveyor.components.example_gen.shards import (
 )
 from conveyor.components.example_gen.splits import LEAKS, STRATA, Splitter, gather
 from conveyor.components.facts import read_facts
-from conveyor.pipeline.errors import GateError, UserError
+from conveyor.pipeline.errors import ConveyorError, GateError, UserError
 
 _SAMPLE = 8  # images whose sizes tell whether threads help
 _LARGE = 16_000  # bytes
 _REMOTE_THREADS = 16  # they wait for the network most of the time
 _PREVIEWS_EACH = 6  # a reason
+_SIDE = 128  # pixels of the longer side, by which duplicates are confirmed
 _BACKGROUND = "background"  # with objects: the pixels of none
 
 
@@ -85,6 +89,13 @@ def ingest(examples: Examples, settings: ExampleGenSettings) -> None:
 def _classes(reader: Reader, source: str) -> Classes:
     """Returns the names of classes; with objects, the first class of masks is what is no object."""
     labels = reader.classes()
+    if not labels:
+        raise UserError(
+            "data.source: there are no classes",
+            expected="annotations that name at least one class",
+            where=source,
+            fix="check that images and their annotations are there",
+        )
     _check_names(labels, source)
     if "mask" not in reader.annotations:
         return Classes(labels, [])
@@ -132,15 +143,23 @@ class _Work:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
         writer = ShardWriter(self.reader, self.converter, self.splitter, examples.path, records)
-        with beam_pipeline(self.settings.beam, self._threads()) as pipeline:
-            _ = pipeline | beam.Create(self.chunks) | beam.ParDo(writer)
+        try:
+            with beam_pipeline(self.settings.beam, self._threads()) as pipeline:
+                _ = pipeline | beam.Create(self.chunks) | beam.ParDo(writer)
+        except RuntimeError:
+            if (told := parts / ERROR).exists():
+                raise ConveyorError.from_dict(json.loads(told.read_text(encoding="utf-8"))) from None
+            raise
         self._collect()
-        if not records and any(summary.changed for summary in self.summaries):
+        changed = sum(summary.changed for summary in self.summaries)
+        if changed and not records:
+            told = "%s is copied, as it cannot be used in place: %d images or their annotations are changed"
+            logging.info(told, self.settings.source, changed)
             return False
         if self.settings.splits.stratify:
             self._move(self.splitter.stratify(read_facts(examples, STRATA)))
         if self.settings.resplit:
-            self._move(self._gathered())
+            self._move(self._gathered(records))
         shutil.rmtree(parts)
         self._write_quarantine()
         return True
@@ -156,13 +175,18 @@ class _Work:
             move(self.examples, index, splits)
         self._collect()
 
-    def _gathered(self) -> dict[str, str]:
-        from conveyor.components.example_images import read_grey
+    def _gathered(self, records: bool) -> dict[str, str]:
+        from conveyor.components.example_images import grey, read_images
         from conveyor.components.leaks.duplicates import find_duplicates
 
+        in_place: typing.Any = self.reader
+        read = functools.partial(read_images, self.examples) if records else in_place.images
+
+        def pixels(keys: Sequence[str]) -> dict[str, typing.Any]:
+            return {key: grey(data, _SIDE) for key, data in read(keys)}
+
         table = read_facts(self.examples, LEAKS)
-        found = find_duplicates(table, functools.partial(read_grey, self.examples))
-        return gather(table, [group.keys for group in found.groups])
+        return gather(table, [group.keys for group in find_duplicates(table, pixels).groups])
 
     def _threads(self) -> int:
         """Returns a thread a core; one for small images, whose decoding never lets go of Python's lock."""

@@ -58,7 +58,7 @@ class PolicySettings(Settings):
     """An annotation made for an image of another size."""
 
 
-class ExampleGenSettings(Settings):
+class SourceSettings(Settings):
     """Where images and labels come from, and how they are split."""
 
     source: str
@@ -67,9 +67,6 @@ class ExampleGenSettings(Settings):
     `tfds:NAME`. A directory or file may be in gs:// or s3://."""
     splits: SplitSettings = SplitSettings()
     policy: PolicySettings = PolicySettings()
-    resplit: bool = False
-    """Move whole groups of duplicates, and of examples of one `group`, into one split: the one of
-    test, validation and train that comes first among those they are in. Set by `data.leaks: resplit`."""
     max_quarantine: float = pydantic.Field(0.01, ge=0, le=1)
     """Share of files set aside above which the data does not pass."""
     max_pixels: pydantic.PositiveInt = 50_000_000
@@ -79,3 +76,11 @@ class ExampleGenSettings(Settings):
     for less) that leaves the longer side this many pixels. All their bytes are decoded for it. What
     it costs: their standard deviations come out lower, by 0.2% to 5% on photographs."""
     beam: BeamSettings = BeamSettings()
+
+
+class ExampleGenSettings(SourceSettings):
+    """All that the examples depend on."""
+
+    resplit: bool = False
+    """Move whole groups of duplicates, and of examples of one `group`, into one split: the one of
+    test, validation and train that comes first among those they are in. Set by `data.leaks: resplit`."""

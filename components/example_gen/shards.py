@@ -20,9 +20,11 @@ from conveyor.components.example_gen.readers.tfrecord import read_records
 from conveyor.components.example_gen.records import write_record
 from conveyor.components.example_gen.splits import Splitter
 from conveyor.components.facts import FACTS
+from conveyor.pipeline.errors import ConveyorError
 
 DATASET = "examples"
 PARTS = "parts"
+ERROR = "error.json"  # of a worker, beside the summaries
 PREVIEWS = "previews"
 SPLIT_ORDER = ("train", "validation", "test")
 _PREVIEWS_EACH = 2  # a reason and chunk
@@ -77,7 +79,14 @@ class ShardWriter(beam.DoFn):
         self.records = records
 
     def process(self, element: tuple[int, typing.Any]) -> Iterator[int]:
-        index, chunk = element
+        try:
+            yield self._write(*element)
+        except ConveyorError as error:  # Beam makes a text of it
+            told = pathlib.Path(self.root) / PARTS / ERROR
+            told.write_text(json.dumps(error.to_dict()), encoding="utf-8")
+            raise
+
+    def _write(self, index: int, chunk: typing.Any) -> int:
         artifact = Examples(pathlib.Path(self.root))
         summary = ShardSummary()
         with _Files(artifact, index) as files:
@@ -96,7 +105,7 @@ class ShardWriter(beam.DoFn):
                 if raw.label:
                     summary.labels[raw.label] = summary.labels.get(raw.label, 0) + 1
         write_summary(artifact, index, summary)
-        yield index
+        return index
 
     def _report(
         self, artifact: Examples, index: int, raw: RawExample, found: Converted, summary: ShardSummary
@@ -161,23 +170,25 @@ def move(artifact: Examples, index: int, splits: Mapping[str, str]) -> None:
         splits: Key -> split, of examples that move.
     """
     summary = read_summary(artifact, index)
-    facts: dict[str, list[dict[str, typing.Any]]] = {}
+    rows: list[tuple[dict[str, typing.Any], str]] = []
     records: dict[str, pathlib.Path] = {}
     for split in summary.counts:
         path = facts_part(artifact, split, index)
-        facts[split] = pyarrow.parquet.read_table(path).to_pylist()
+        rows += [(row, split) for row in pyarrow.parquet.read_table(path).to_pylist()]
         path.unlink()
         source = records_part(artifact, split, index)
         if source.exists():
             records[split] = source.rename(source.with_name(f"{source.name}.old"))
+    if not records:  # facts are in the order of the source, in which its examples are read in place
+        rows.sort(key=lambda pair: pair[0]["key"])
+    stored = {split: read_records(str(path)) for split, path in records.items()}
     summary.counts, summary.sizes = {}, {}
     with _Files(artifact, index) as files:
-        for split, rows in facts.items():
-            stored = (record for _, record in read_records(str(records[split]))) if split in records else ()
-            for row, record in zip(rows, stored or [b""] * len(rows), strict=True):
-                target = splits.get(row["key"], split)
-                files.write(target, record, row)
-                summary.count(target, len(record))
+        for row, split in rows:
+            target = splits.get(row["key"], split)
+            record = next(stored[split])[1] if records else b""
+            files.write(target, record, row)
+            summary.count(target, len(record))
     for path in records.values():
         path.unlink()
     write_summary(artifact, index, summary)

@@ -8,7 +8,7 @@ import collections
 import hashlib
 import itertools
 import typing
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pyarrow as pa
 
@@ -102,18 +102,21 @@ class Splitter:
         for unit, keys in units.items():
             present = {name for key in keys for name in classes[key]}
             strata[min(present, key=lambda name: (counts[name], name), default=-1)].append(unit)
+        turns = itertools.count()  # one stratum goes on with the fold that the last one came to
         return {
             key: split
-            for members in strata.values()
-            for unit, split in self._deal(sorted(members), units)
+            for _, members in sorted(strata.items())
+            for unit, split in self._deal(sorted(members), units, turns)
             for key in units[unit]
         }
 
-    def _deal(self, ordered: list[str], units: dict[str, list[str]]) -> Iterable[tuple[str, str]]:
+    def _deal(
+        self, ordered: list[str], units: dict[str, list[str]], turns: Iterator[int]
+    ) -> Iterator[tuple[str, str]]:
         """Yields each unit of a stratum with its split."""
         total = sum(len(units[unit]) for unit in ordered)
         wanted = _wanted(self.source_splits, self.shares)
-        dealt, number, edge = 0, 0, 0.0
+        dealt, edge = 0, 0.0
         edges = [(name, edge := edge + share * total) for name, share in wanted]
         for unit in ordered:
             size = len(units[unit])
@@ -121,8 +124,7 @@ class Splitter:
             split = next((name for name, end in edges if dealt + size / 2 < end), "train")
             dealt += size
             if split == "train" and self.shares.folds:
-                split = "validation" if number % self.shares.folds == self.shares.fold else "train"
-                number += 1
+                split = "validation" if next(turns) % self.shares.folds == self.shares.fold else "train"
             yield unit, split
 
 
@@ -151,7 +153,7 @@ def gather(table: pa.Table, duplicates: Iterable[Sequence[str]]) -> dict[str, st
     for place, group in enumerate(table["group"].to_pylist()):
         if group and first.setdefault(group, place) != place:
             links.append((first[group], place))
-    moves = {}
+    moves: dict[str, str] = {}
     for members in connected(links):
         target = min((splits[member] for member in members), key=_claim)
         moves |= {keys[member]: target for member in members if splits[member] != target}

@@ -1,168 +1,196 @@
-"""The checks behind `example_validator`: each returns the anomalies it finds."""
+"""Checks of the statistics against the schema, and of what a run needs."""
 
-import collections
 import math
 import typing
-from collections.abc import Iterable
 
 from tensorflow_metadata.proto.v0 import schema_pb2
 
+from conveyor.components.example_validator.anomaly import Anomaly, count_of, list_names, make_anomaly
 from conveyor.components.example_validator.settings import ExampleValidatorSettings
-from conveyor.pipeline.errors import UserError, did_you_mean
+from conveyor.components.schema_gen.features import NUMBERS, STRINGS, by_path, domain_of, look_up
 
-Anomaly = dict[str, typing.Any]
-_RANGES = ("width", "height", "bytes", "brightness")  # what the statistics have a range of
-_SHOWN = 10  # examples named in an anomaly
+Stats = dict[str, typing.Any]
+_CLASSES = ("label", "objects/label", "mask/label")
+_HOLDERS = {"label": "example", "objects/label": "object", "mask/label": "mask"}
+_ROUNDING = 1e-6  # of the schema's 32-bit floats
 
 
-def find_anomalies(
-    statistics: dict[str, typing.Any],
-    schema: schema_pb2.Schema,
-    quarantine: list[dict[str, str]],
-    read: int,
-    settings: ExampleValidatorSettings,
+def check_needs(
+    statistics: dict[str, Stats], annotations: list[str], settings: ExampleValidatorSettings
 ) -> list[Anomaly]:
-    """Returns all anomalies, gravest first.
-
-    Args:
-        statistics: The document of a Statistics artifact.
-        schema: What the data must look like.
-        quarantine: Rows with `file`, `reason`, `detail`.
-        read: Number of files read.
-        settings: What counts as an anomaly.
-
-    Returns:
-        Dicts with `kind`, `severity` ("error" or "warning"), `split`, `short`, `long`, `examples`.
-
-    Raises:
-        UserError: The schema does not say which classes there are, or speaks of what is not measured.
-    """
-    classes = _classes(schema)
-    found = [
-        *_quarantined(quarantine, read, settings.max_quarantine),
-        *_empty_splits(statistics, settings.required_splits),
-        *_unknown_classes(statistics, classes),
-        *_missing_classes(statistics, classes),
-        *_sizes_outside(statistics, schema),
-    ]
-    return sorted(found, key=lambda anomaly: anomaly["severity"] != "error")
-
-
-def _classes(schema: schema_pb2.Schema) -> list[str]:
-    domains = {domain.name: list(domain.value) for domain in schema.string_domain}
-    if "label" not in domains:
-        raise UserError(
-            "the schema does not say which classes there are",
-            expected='a string_domain with the name "label"',
-            received=", ".join(domains) or "no string_domain",
+    """Returns what the run needs and the data lacks: annotations, splits, and a second class."""
+    lacking = [
+        make_anomaly(
+            "missing_need",
+            "error",
+            f"the data has no {need}",
+            f"the task needs {need} with each example, and the data has"
+            f" {' and '.join(annotations) or 'no annotations'} only",
         )
-    return domains["label"]
-
-
-def _anomaly(
-    kind: str, severity: str, short: str, long: str, *, split: str = "", examples: Iterable[str] = ()
-) -> Anomaly:
-    return {
-        "kind": kind,
-        "severity": severity,
-        "split": split,
-        "short": short,
-        "long": long,
-        "examples": list(examples)[:_SHOWN],
-    }
-
-
-def _quarantined(quarantine: list[dict[str, str]], read: int, limit: float) -> list[Anomaly]:
-    """One anomaly a reason; errors where too large a share of all files was set aside."""
-    files = collections.defaultdict(list)
-    for row in quarantine:
-        files[row["reason"]].append(row["file"])
-    share = len(quarantine) / max(read, 1)
-    severity = "error" if share > limit else "warning"
-    return [
-        _anomaly(
-            reason,
-            severity,
-            f"{len(names)} files set aside: {reason}",
-            f"{len(names)} of {read} files were set aside as {reason}, such as {names[0]}"
-            + (f"; {share:.2%} in all, and data.max_quarantine is {limit:.2%}" if share > limit else ""),
-            examples=names,
-        )
-        for reason, names in sorted(files.items())
+        for need in settings.needs
+        if need not in annotations
     ]
-
-
-def _empty_splits(statistics: dict[str, typing.Any], required: list[str]) -> list[Anomaly]:
-    return [
-        _anomaly(
+    empty = [
+        make_anomaly(
             "empty_split",
             "error",
             f"split {split} is empty",
             f"split {split} holds no example, and the run needs it",
             split=split,
         )
-        for split in required
-        if statistics.get(split, {}).get("examples", 0) == 0
+        for split in settings.required_splits
+        if not statistics.get(split, {}).get("examples")
     ]
+    return [*lacking, *empty, *_one_class(statistics, "label" in settings.needs)]
 
 
-def _unknown_classes(statistics: dict[str, typing.Any], known: list[str]) -> list[Anomaly]:
-    return [
-        _anomaly(
-            "unknown_class",
-            "error",
-            f"class {name} is not in the schema",
-            f"{count} examples of split {split} are of class {name!r}, which the training split"
-            " does not have: the model cannot learn it",
-            split=split,
-        )
-        for split, values in statistics.items()
-        for name, count in values["classes"].items()
-        if count and name not in known
-    ]
+def _one_class(statistics: dict[str, Stats], needed: bool) -> list[Anomaly]:
+    seen = {
+        name for values in statistics.values() for name, count in values.get("classes", {}).items() if count
+    }
+    if len(seen) != 1:
+        return []
+    long = f"every example with a label is of class {list_names(seen)}: there is nothing to tell apart"
+    return [make_anomaly("one_class", "error" if needed else "warning", "there is only one class", long)]
 
 
-def _missing_classes(statistics: dict[str, typing.Any], known: list[str]) -> list[Anomaly]:
-    return [
-        _anomaly(
-            "missing_class",
-            "warning",
-            f"class {name} is missing from {split}",
-            f"split {split} holds no example of class {name!r}: nothing is measured there about it",
-            split=split,
-        )
-        for split, values in statistics.items()
-        for name in known
-        if values["classes"].get(name, 0) == 0
-    ]
+def check_schema(statistics: dict[str, Stats], schema: schema_pb2.Schema, needs: list[str]) -> list[Anomaly]:
+    """Returns where the data is not as the schema says.
 
-
-def _sizes_outside(statistics: dict[str, typing.Any], schema: schema_pb2.Schema) -> list[Anomaly]:
-    found = []
-    for feature in schema.feature:
-        if not feature.HasField("int_domain"):
-            continue
-        low, high = _limits(feature.int_domain)
-        for split, values in statistics.items():
-            if feature.name not in values:
-                fix = did_you_mean(feature.name, _RANGES)
-                raise UserError(f"the schema has a range of {feature.name}, which is not measured", fix=fix)
-            seen_low, seen_high = values[feature.name]["min"], values[feature.name]["max"]
-            if seen_low < low or seen_high > high:
-                found.append(
-                    _anomaly(
-                        f"{feature.name}_range",
-                        "warning",
-                        f"{feature.name} outside the schema",
-                        f"split {split} has {feature.name} from {seen_low:.10g} to {seen_high:.10g};"
-                        f" the schema says {low:.10g} to {high:.10g}",
-                        split=split,
-                    )
-                )
+    Args:
+        statistics: The document of a Statistics artifact.
+        schema: What the data must look like.
+        needs: Annotations whose absence is an error.
+    """
+    found: list[Anomaly] = []
+    whole = {split: values for split, values in statistics.items() if values["examples"]}
+    for path, feature in by_path(schema).items():
+        for split, values in whole.items():
+            if path in STRINGS:
+                found += _check_domain(split, values, path, domain_of(schema, feature))
+            elif path in NUMBERS:
+                found += _check_range(split, values, path, feature)
+            elif path == "objects":
+                found += _check_valency(split, values, feature)
+            found += _check_presence(split, values, path, feature, needs)
     return found
 
 
-def _limits(domain: schema_pb2.IntDomain) -> tuple[float, float]:
-    """Returns the limits of a range; without end where the schema leaves one out."""
-    low = domain.min if domain.HasField("min") else -math.inf
-    return low, domain.max if domain.HasField("max") else math.inf
+def _check_domain(split: str, values: Stats, path: str, known: list[str] | None) -> list[Anomaly]:
+    counts = look_up(values, path)
+    if known is None or counts is None:
+        return []
+    found = []
+    unknown = {name: count for name, count in counts.items() if count and name not in known}
+    if unknown and path in _CLASSES:
+        number = count_of(sum(unknown.values()), _HOLDERS[path])
+        found.append(
+            make_anomaly(
+                "unknown_class",
+                "error",
+                f"{count_of(len(unknown), 'class')} of {split} not in the schema",
+                f"{number} of split {split} are of {_class(unknown)} {list_names(unknown)}, which the schema"
+                " (inferred from the training split unless you gave one) does not have",
+                split=split,
+            )
+        )
+    elif unknown:
+        found.append(
+            make_anomaly(
+                f"unknown_{path}",
+                "warning",
+                f"a {path} not in the schema",
+                f"{count_of(sum(unknown.values()), 'example')} of split {split} have the {path}"
+                f" {list_names(unknown)}; the schema knows {list_names(known)}",
+                split=split,
+            )
+        )
+    missing = [name for name in known if not counts.get(name)]
+    if missing and path in _CLASSES:
+        found.append(
+            make_anomaly(
+                "missing_class",
+                "warning",
+                f"{count_of(len(missing), 'class')} missing from {split}",
+                f"split {split} holds no {_HOLDERS[path]} of {_class(missing)} {list_names(missing)}:"
+                f" {'they cannot be learnt' if split == 'train' else 'nothing is measured there about them'}",
+                split=split,
+            )
+        )
+    return found
+
+
+def _class(names: typing.Sized) -> str:
+    return "class" if len(names) == 1 else "classes"
+
+
+def _check_range(split: str, values: Stats, path: str, feature: schema_pb2.Feature) -> list[Anomaly]:
+    seen, kind = look_up(values, path), feature.WhichOneof("domain_info")
+    if seen is None or kind not in ("int_domain", "float_domain"):
+        return []
+    low, high = _limits(getattr(feature, kind))
+    if seen["min"] >= low - _ROUNDING * abs(low) and seen["max"] <= high + _ROUNDING * abs(high):
+        return []
+    return [
+        make_anomaly(
+            f"{path.replace('/', '_')}_range",
+            "warning",
+            f"{path} outside the schema",
+            f"split {split} has {path} from {seen['min']:.10g} to {seen['max']:.10g};"
+            f" the schema says {low:.10g} to {high:.10g}",
+            split=split,
+        )
+    ]
+
+
+def _limits(limits: typing.Any) -> tuple[float, float]:
+    """Returns min and max; without end where the schema leaves one out."""
+    low = limits.min if limits.HasField("min") else -math.inf
+    return low, limits.max if limits.HasField("max") else math.inf
+
+
+def _check_valency(split: str, values: Stats, feature: schema_pb2.Feature) -> list[Anomaly]:
+    if "objects" not in values or not feature.HasField("value_count"):
+        return []
+    low, high = _limits(feature.value_count)
+    seen = values["objects"]["per_image"]
+    if low <= seen["min"] and seen["max"] <= high:
+        return []
+    return [
+        make_anomaly(
+            "objects_count",
+            "warning",
+            "objects in an image outside the schema",
+            f"images of split {split} have {seen['min']:.10g} to {seen['max']:.10g} objects;"
+            f" the schema says {low:.10g} to {high:.10g}",
+            split=split,
+        )
+    ]
+
+
+def _check_presence(
+    split: str, values: Stats, path: str, feature: schema_pb2.Feature, needs: list[str]
+) -> list[Anomaly]:
+    examples, present = values["examples"], _present(values, path)
+    least = max(feature.presence.min_fraction * examples, feature.presence.min_count)
+    if not feature.HasField("presence") or present >= least * (1 - _ROUNDING):
+        return []
+    return [
+        make_anomaly(
+            "missing_values",
+            "error" if path in needs else "warning",
+            f"{path} is missing from {split}",
+            f"{count_of(examples - present, 'example')} of {examples:,} in split {split} have no {path};"
+            f" the schema says that {least:.10g} must have it",
+            split=split,
+        )
+    ]
+
+
+def _present(values: Stats, path: str) -> int:
+    """Returns how many examples have a feature."""
+    if path == "label":
+        return sum(values.get("classes", {}).values())
+    if path == "objects":
+        return values["examples"] - values["objects"]["empty_images"] if path in values else 0
+    return values["examples"] if path == "image" or look_up(values, path) is not None else 0

@@ -1,11 +1,13 @@
 """The stage that says what is wrong with the data, and stops the run if it is grave."""
 
 from conveyor.components.artifacts import Anomalies, Examples, Schema, Statistics
+from conveyor.components.example_validator.baseline import last_blessed
 from conveyor.components.example_validator.settings import ExampleValidatorSettings
+from conveyor.components.warm import BEAM
 from conveyor.pipeline.stage import Context, In, Out, stage
 
 
-@stage
+@stage(warm=BEAM, baseline=last_blessed)
 def example_validator(
     examples: In[Examples],
     statistics: In[Statistics],
@@ -14,23 +16,7 @@ def example_validator(
     settings: ExampleValidatorSettings,
     context: Context,
 ) -> None:
-    """Checks the data against its schema; closes the gate on anomalies of severity "error"."""
-    del context
-    from conveyor.components.example_validator.checks import find_anomalies
-    from conveyor.components.schema_gen.infer import read_schema
+    """Checks data against schema, splits against each other and the last blessed run, and for leaks."""
+    from conveyor.components.example_validator.validate import validate
 
-    found = find_anomalies(
-        statistics.read(),
-        read_schema(schema.file),
-        examples.quarantine(),
-        examples.properties["read"],
-        settings,
-    )
-    anomalies.write(found)
-    anomalies.properties["summary"] = {"anomalies": len(found)}
-    errors = [anomaly for anomaly in found if anomaly["severity"] == "error"]
-    if errors:
-        anomalies.close_gate(
-            "the data did not pass: " + "; ".join(anomaly["long"] for anomaly in errors),
-            "mend the data, or change the limit in the config if you mean it",
-        )
+    validate(examples, statistics, schema, context.baseline, anomalies, settings)

@@ -25,16 +25,25 @@ def bars(plot: Plot) -> Chart:
 
 
 def counts(plot: Plot) -> Chart:
-    """Draws `groups` (name -> item name -> count) side by side, over the same items on the axis `y`."""
+    """Draws `groups` (name -> item name -> count) side by side, over the same items on the axis `y`.
+
+    Args:
+        plot: Also, if it likes: `shares`, whether the counts are shares in [0, 1].
+    """
     groups = {str(name): counted for name, counted in plot["groups"].items()}
     names = list(dict.fromkeys(name for counted in groups.values() for name in counted))
-    rows = [
-        {"name": name, "group": group, "count": counted.get(name, 0)}
-        for group, counted in groups.items()
-        for name in names
-    ]
+    rows = finite(
+        [
+            {"name": name, "group": group, "count": counted.get(name, 0)}
+            for group, counted in groups.items()
+            for name in names
+        ]
+    )
     # where the chart has to be scrolled, its scale is wanted at the top
-    scale = alt.Axis(orient="top" if len(names) > MANY else "bottom", tickCount=4, tickMinStep=1)
+    top = "top" if len(names) > MANY else "bottom"
+    share = bool(plot.get("shares"))
+    scale = alt.Axis(orient=top, tickCount=4, **({"format": "~%"} if share else {"tickMinStep": 1}))
+    value = alt.Tooltip("count:Q", title=str(plot["x"]), format=".3~%" if share else ",d")
     drawn = (
         alt.Chart(ROWS)
         .mark_bar()
@@ -42,7 +51,7 @@ def counts(plot: Plot) -> Chart:
             x=alt.X("count:Q", title=str(plot["x"]), axis=scale),
             y=alt.Y("name:N", title=str(plot["y"]), sort=None, axis=NAMES),
             column=alt.Column("group:N", title=None, sort=list(groups), spacing=16),
-            tooltip=["group:N", alt.Tooltip("name:N", title=str(plot["y"])), "count:Q"],
+            tooltip=["group:N", alt.Tooltip("name:N", title=str(plot["y"])), value],
         )
         .resolve_scale(x="independent")
     )

@@ -1,11 +1,13 @@
-"""Plots as an evaluation describes them, turned into figures of the page.
+"""Plots as an evaluation or the statistics describe them, turned into figures of the page.
 
 A plot is a dict with `kind`, `title`, `caption` and what its kind needs:
 
 - lines: `x`, `y` (axis labels), `series` ({name, x, y}), `domain` ([[x0, x1], [y0, y1]], optional)
 - matrix: `rows`, `columns` (axis labels), `labels`, `values` (counts)
 - bars: `x`, `y` (axis labels), `items` ({name, value, low, high})
-- counts: `x`, `y` (axis labels), `groups` (name -> item name -> count)
+- counts: `x`, `y` (axis labels), `groups` (name -> item name -> count, or share where `shares` is true)
+- ranges: `x`, `y` (axis labels), `groups` (name -> summary with `quantiles` and `mean`)
+- heatmap: `x`, `y` (axis labels), `groups` (name -> rows of counts)
 - gallery: `items` ({file, caption}), files relative to the artifact
 
 What is of another kind, or lacks something, is shown as JSON rather than dropped.
@@ -18,9 +20,11 @@ import typing
 
 from conveyor.components.model_card.bars import bars, counts
 from conveyor.components.model_card.chart import Chart, Plot
+from conveyor.components.model_card.heatmap import heatmap
 from conveyor.components.model_card.lines import lines
 from conveyor.components.model_card.matrix import matrix
 from conveyor.components.model_card.pictures import Album
+from conveyor.components.model_card.ranges import ranges
 from conveyor.components.model_card.text import plural, pretty
 
 _CHARTS: dict[str, typing.Callable[[Plot], Chart]] = {
@@ -28,6 +32,8 @@ _CHARTS: dict[str, typing.Callable[[Plot], Chart]] = {
     "matrix": matrix,
     "bars": bars,
     "counts": counts,
+    "ranges": ranges,
+    "heatmap": heatmap,
 }
 
 
@@ -86,5 +92,5 @@ def _gallery(plot: Plot, folder: pathlib.Path, album: Album) -> Figure:
     pictures, left = album.load(plot["items"], folder)
     caption = str(plot.get("caption") or "")
     if left:
-        caption += f" And {plural(left, 'more picture')} in the evaluation artifact."
+        caption += f" And {plural(left, 'more picture')} in the artifact."
     return Figure(str(plot["title"]), caption.strip(), pictures=tuple(pictures), wide=True)

@@ -10,9 +10,13 @@ import jinja2
 import markupsafe
 
 from conveyor.components.model_card import sections, vega
+from conveyor.components.model_card.anomalies import anomalies_section
+from conveyor.components.model_card.data import data_section
+from conveyor.components.model_card.pictures import Album
+from conveyor.components.model_card.quarantine import quarantine_section
 from conveyor.components.model_card.results import Results, find_stop, find_verdict
 from conveyor.components.model_card.settings import ModelCardSettings
-from conveyor.components.model_card.text import cell, number, plural, pretty, shorten_paths
+from conveyor.components.model_card.text import cell, clip, number, plural, pretty, shorten_paths
 from conveyor.pipeline.stage import Context
 
 _FOLDER = pathlib.Path(__file__).parent
@@ -32,15 +36,20 @@ def render(results: Results, settings: ModelCardSettings, context: Context) -> s
     config = json.dumps(vega.CONFIG, sort_keys=True)
     drawing = environment.get_template("charts.js.jinja").render(config=_trusted(config))
     scripts = [vega.library(), drawing]
+    album = Album(settings.gallery)  # of the data; anomalies come first
+    anomalies = anomalies_section(results, album)
     return environment.get_template("page.html.jinja").render(
         title=settings.title,
         style=markupsafe.Markup((_FOLDER / "page.css").read_text(encoding="utf-8")),  # noqa: S704 our own
         scripts=[markupsafe.Markup(script) for script in scripts],  # noqa: S704 our own
         policy=_policy(scripts),
-        stop=find_stop(results),
-        verdict=find_verdict(results),
+        kind="Data card" if settings.data_only else "Model card",
+        stop=find_stop(results, settings.data_only),
+        verdict=find_verdict(results, settings.data_only),
         metrics=sections.metrics_section(results),
-        data=sections.data_section(results),
+        data=data_section(results),
+        anomalies=anomalies,
+        quarantine=quarantine_section(results, album),
         model=sections.model_section(results),
         plots=sections.evaluation_section(results, settings.gallery),
         checks=results.blessing.read()["checks"] if results.blessing else None,
@@ -58,7 +67,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    environment.filters.update(number=number, cell=cell, pretty=pretty, plural=plural)
+    environment.filters.update(number=number, cell=cell, clip=clip, pretty=pretty, plural=plural)
     environment.filters["json_script"] = _trusted
     return environment
 

@@ -7,14 +7,14 @@ import typing
 
 import PIL.Image
 
-_MAX_SIDE = 256  # pixels
+_MAX_SIDE = 256  # pixels; twice that is the width of what shows two side by side
 _SMALL = 64  # pixels; up to this side a picture is kept lossless and is enlarged with its pixels visible
 _SHOWN_SIDE = 128  # pixels, of an enlarged picture
-_MAX_BYTES = 600_000  # of all pictures of a page
+_MAX_BYTES = 700_000  # of all pictures of an album
 
 
 class Album:
-    """Loads the pictures of one page.
+    """Loads the pictures of a part of the page; those that are asked for first get the room there is.
 
     Args:
         limit: Pictures in a gallery, at the most.
@@ -55,7 +55,8 @@ def _load(folder: pathlib.Path, file: str) -> dict[str, typing.Any]:
             raise PermissionError(file)
         with PIL.Image.open(path) as image:
             # draws on the file's own ability to decode at a smaller scale, where it has one
-            image.thumbnail((_MAX_SIDE, _MAX_SIDE), PIL.Image.Resampling.LANCZOS)
+            width = _MAX_SIDE * (2 if image.width >= 2 * image.height else 1)
+            image.thumbnail((width, _MAX_SIDE), PIL.Image.Resampling.LANCZOS)
             return _encode(_eight_bits(image))
     except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError):
         return {"src": "", "width": _SHOWN_SIDE, "small": False}

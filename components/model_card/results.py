@@ -17,10 +17,13 @@ from conveyor.components.artifacts import (
 from conveyor.components.model_card.text import last_parts, number, plural
 
 # Stage -> its outputs that a card is made of, in the order in which stages run.
-_STAGES = {
+_DATA_STAGES = {
     "example_gen": ("examples",),
     "statistics_gen": ("statistics",),
     "example_validator": ("anomalies",),
+}
+_STAGES = {
+    **_DATA_STAGES,
     "transform": ("transform_graph",),
     "trainer": ("model",),
     "evaluator": ("evaluation", "blessing"),
@@ -59,21 +62,26 @@ class Statement:
     long: str
 
 
-def find_stop(results: Results) -> dict[str, typing.Any] | None:
+def find_stop(results: Results, data_only: bool) -> dict[str, typing.Any] | None:
     """Returns where and why a run ended early.
+
+    Args:
+        results: What the run produced.
+        data_only: Whether the experiment ends with the check of its data.
 
     Returns:
         `stage` that closed its gate (or ""), `reason`, `fix`, and `missing`: the stages that did
         not run. None for a run that went all the way.
     """
+    stages = _DATA_STAGES if data_only else _STAGES
     gates = {
         stage: gate
-        for stage, names in _STAGES.items()
+        for stage, names in stages.items()
         for name in names
         if (gate := getattr(getattr(results, name), "properties", {}).get("gate"))
     }
     missing = [
-        stage for stage, names in _STAGES.items() if all(getattr(results, name) is None for name in names)
+        stage for stage, names in stages.items() if all(getattr(results, name) is None for name in names)
     ]
     if not gates and not missing:
         return None
@@ -81,9 +89,26 @@ def find_stop(results: Results) -> dict[str, typing.Any] | None:
     return {"stage": stage, "reason": gate["reason"], "fix": gate["fix"], "missing": missing}
 
 
-def find_verdict(results: Results) -> list[Statement]:
-    """Returns whether the model is blessed, proved and pushed."""
-    return [_blessed(results), _proved(results), _pushed(results)]
+def find_verdict(results: Results, data_only: bool) -> list[Statement]:
+    """Returns whether the model is blessed, proved and pushed; without a model, whether the data passed.
+
+    Args:
+        results: What the run produced.
+        data_only: Whether the experiment has no model.
+    """
+    return [_checked(results)] if data_only else [_blessed(results), _proved(results), _pushed(results)]
+
+
+def _checked(results: Results) -> Statement:
+    if results.anomalies is None:
+        return Statement("open", "Data not checked", "The run did not get as far as a check.")
+    severities = [anomaly["severity"] for anomaly in results.anomalies.read()]
+    errors, warnings = severities.count("error"), severities.count("warning")
+    examples = sum(results.examples.properties["splits"].values())
+    found = f"{plural(errors, 'error')} and {plural(warnings, 'warning')} in {plural(examples, 'example')}."
+    if errors:
+        return Statement("bad", f"Data checked: {plural(errors, 'error')}", found)
+    return Statement("good", "Data checked: passed", found)
 
 
 def _blessed(results: Results) -> Statement:

@@ -12,9 +12,6 @@ from conveyor.components.model_card.pictures import Album
 from conveyor.components.model_card.results import Results
 from conveyor.components.model_card.text import shorten_paths
 
-_QUARANTINED = 20  # files listed
-_SPLIT_ORDER = ("train", "validation", "val", "test")
-
 Section = dict[str, typing.Any]
 
 
@@ -67,45 +64,6 @@ def _values(metric: Section) -> list[float]:
 
 def _are_shares(values: list[float]) -> bool:
     return all(0 <= value <= 1 for value in values)
-
-
-def data_section(results: Results) -> Section:
-    """Returns what the data is: splits, classes, what was set aside, anomalies."""
-    properties = results.examples.properties
-    statistics = results.statistics.read() if results.statistics else {}
-    quarantine = results.examples.quarantine()
-    splits = [
-        {"name": name, "examples": properties["splits"][name], **statistics.get(name, {})}
-        for name in sorted(properties["splits"], key=_split_rank)
-    ]
-    return {
-        "splits": splits,
-        "total": sum(split["examples"] for split in splits),
-        "classes": properties.get("classes", []),
-        "read": properties.get("read"),
-        "quarantine": quarantine[:_QUARANTINED],
-        "quarantined": len(quarantine),
-        "anomalies": results.anomalies.read() if results.anomalies else None,
-        "input": results.transform_graph.read() if results.transform_graph else None,
-        "figures": _class_counts(splits, properties.get("classes", [])),
-    }
-
-
-def _split_rank(name: str) -> tuple[int, str]:
-    return (_SPLIT_ORDER.index(name) if name in _SPLIT_ORDER else len(_SPLIT_ORDER), name)
-
-
-def _class_counts(splits: list[Section], classes: list[str]) -> list[Figure]:
-    groups = {
-        split["name"]: {name: split["classes"].get(name, 0) for name in [*classes, *split["classes"]]}
-        for split in splits
-        if split.get("classes")
-    }
-    if not groups:
-        return []
-    caption = "Examples of each class in each split. Every split has a scale of its own: compare shapes."
-    axes = {"x": "examples", "y": "class"}
-    return [chart({"kind": "counts", "title": "Classes", "caption": caption, **axes, "groups": groups})]
 
 
 def model_section(results: Results) -> Section | None:

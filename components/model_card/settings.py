@@ -21,3 +21,5 @@ class ModelCardSettings(PageSettings):
 
     config: dict[str, typing.Any] = {}
     """The whole experiment config, to be shown."""
+    data_only: bool = False
+    """Whether the experiment has no model: it ends when its data has been checked."""

@@ -43,6 +43,12 @@ def plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
+def clip(text: str, limit: int = 300) -> str:
+    """Returns a text without its middle where it is longer than `limit` characters."""
+    half = (limit - 3) // 2
+    return text if len(text) <= limit else f"{text[:half]} … {text[-half:]}"
+
+
 def pretty(value: typing.Any) -> str:
     """Returns a JSON block, cut off where it is very long."""
     text = json.dumps(value, indent=2, ensure_ascii=False)

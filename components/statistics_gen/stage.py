@@ -13,7 +13,7 @@ def statistics_gen(
     settings: StatisticsGenSettings,
     context: Context,
 ) -> None:
-    """Computes per-split statistics of images and labels from the facts stored with the examples."""
+    """Computes per-split statistics of images, labels, boxes and masks from the facts beside the examples."""
     from conveyor.components.statistics_gen.compute import compute_statistics
     from conveyor.components.statistics_gen.messages import to_proto
 

@@ -6,7 +6,7 @@ import pathlib
 import shutil
 import time
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from conveyor.pipeline.artifacts import Artifact, is_complete, seal
 from conveyor.pipeline.dag import Node, Pipeline
@@ -15,6 +15,7 @@ from conveyor.pipeline.errors import ConveyorError, GateError, UserError
 from conveyor.pipeline.execution import execute, explain, make_spec
 from conveyor.pipeline.runners.warm import WarmProcess
 from conveyor.pipeline.source import code_digest
+from conveyor.pipeline.stage import PastRun
 from conveyor.pipeline.workspace import Workspace
 
 Outputs = dict[str, Artifact]
@@ -97,7 +98,7 @@ class LocalRunner:
         forced = pipeline.downstream(start) if start else set()
         run = self.workspace.new_run(name, settings or {})
         with self.workspace.staging(run) as staging:
-            belt = _Belt(self.workspace, pipeline, nodes, forced, run, staging)
+            belt = _Belt(self.workspace, pipeline, nodes, forced, name, run, staging)
             try:
                 result = belt.run(self._report)
             finally:
@@ -107,6 +108,12 @@ class LocalRunner:
         merged = _merge({**head, **(summary or {})}, result.outputs)
         if result.error:
             merged["error"] = {**result.error.to_dict(), "exit_code": result.error.exit_code}
+        if result.outputs:
+            digests = {
+                node: {name: artifact.digest for name, artifact in made.items()}
+                for node, made in result.outputs.items()
+            }
+            self.workspace.store.record_artifacts(run, digests)
         self.workspace.finish_run(run, merged)
         return dataclasses.replace(result, summary=merged)
 
@@ -131,6 +138,7 @@ class _Belt:
         pipeline: Pipeline,
         nodes: list[Node],
         forced: set[str],
+        config: str,
         run: str,
         staging: pathlib.Path,
     ):
@@ -138,6 +146,7 @@ class _Belt:
         self.pipeline = pipeline
         self.nodes = nodes
         self.forced = forced
+        self.config = config
         self.run_name = run
         self.staging = staging
         self.outputs: dict[str, Outputs] = {}
@@ -192,7 +201,8 @@ class _Belt:
         inputs = self._inputs(node)
         if not self.workspace.store.has_run(node.name):
             self._prepare_warm(node)  # surely a miss: import while the key is being computed
-        key = self._key(node, inputs)
+        baseline = self._baseline(node, inputs)
+        key = self._key(node, inputs, baseline)
         forced = node.name in self.forced
         if not forced and (cached := self._cached(node, key)) is not None:
             return cached, True
@@ -201,7 +211,7 @@ class _Belt:
             # looked up again: another run may have worked on it while we waited for the lock
             if not forced and (cached := self._cached(node, key)) is not None:
                 return cached, True
-            return self._execute(node, key, inputs), False
+            return self._execute(node, key, inputs, baseline), False
 
     def _inputs(self, node: Node) -> dict[str, Artifact | None]:
         found: dict[str, Artifact | None] = {}
@@ -209,7 +219,19 @@ class _Belt:
             found[name] = self.outputs.get(source[0], {}).get(source[1]) if source else None
         return found
 
-    def _key(self, node: Node, inputs: Mapping[str, Artifact | None]) -> str:
+    def _baseline(self, node: Node, inputs: Mapping[str, Artifact | None]) -> Artifact | None:
+        if node.stage.baseline is None:
+            return None
+        return node.stage.baseline(node.settings, inputs, self._past_runs())
+
+    def _past_runs(self) -> Iterator[PastRun]:
+        for summary, rows in self.workspace.store.past_runs(self.config):
+            root = self.workspace.root
+            yield PastRun(
+                summary, {row["type"]: Artifact(root / row["path"], digest=row["digest"]) for row in rows}
+            )
+
+    def _key(self, node: Node, inputs: Mapping[str, Artifact | None], baseline: Artifact | None) -> str:
         fingerprint = ""
         if node.stage.fingerprint:
             fingerprint = node.stage.fingerprint(node.settings, self.workspace.root)
@@ -220,6 +242,7 @@ class _Belt:
                 "settings": node.settings.model_dump(mode="json"),
                 "inputs": {name: found.digest if found else None for name, found in inputs.items()},
                 "fingerprint": fingerprint,
+                "baseline": baseline.digest if baseline else "",
             }
         )
 
@@ -250,7 +273,9 @@ class _Belt:
         for modules in set(self.warm) - wanted:
             self.warm.pop(modules).close()
 
-    def _execute(self, node: Node, key: str, inputs: Mapping[str, Artifact | None]) -> Outputs:
+    def _execute(
+        self, node: Node, key: str, inputs: Mapping[str, Artifact | None], baseline: Artifact | None
+    ) -> Outputs:
         store = self.workspace.store
         settings = node.settings.model_dump(mode="json")
         execution = store.start_execution(key, node.name, self.run_name, settings)
@@ -258,7 +283,7 @@ class _Belt:
         folder = self.staging / node.name
         scratch = self.workspace.root / "scratch" / key
         try:
-            result = self._call(node, inputs, folder, scratch)
+            result = self._call(node, inputs, baseline, folder, scratch)
             outputs, records = self._publish(node, key, folder, result)
         except BaseException as error:
             with contextlib.suppress(UserError):  # on a full disk this fails too
@@ -281,6 +306,7 @@ class _Belt:
         self,
         node: Node,
         inputs: Mapping[str, Artifact | None],
+        baseline: Artifact | None,
         folder: pathlib.Path,
         scratch: pathlib.Path,
     ) -> dict[str, typing.Any]:
@@ -300,6 +326,7 @@ class _Belt:
                 "workspace": str(self.workspace.root),
                 "scratch": str(scratch),
                 "lineage": lineage,
+                "baseline": str(baseline.path) if baseline else "",
             },
         )
         warm = self.warm.get(node.stage.warm)

@@ -215,9 +215,9 @@ def test_effect_outside_the_workspace_that_is_gone(run, tmp_path):
     assert pushed.exists()
 
 
-@pytest.mark.parametrize("option", ["fingerprint", "still_holds"])
+@pytest.mark.parametrize("option", ["fingerprint", "still_holds", "baseline"])
 def test_bug_in_what_a_stage_adds_to_the_engine(run, option):
-    def broken(settings, found):
+    def broken(settings, *found):
         raise ZeroDivisionError("of the stage")
 
     @stage(**{option: broken})

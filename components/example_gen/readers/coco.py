@@ -8,7 +8,6 @@ pixels, from the top left corner of the image.
 import collections
 import dataclasses
 import functools
-import math
 import os
 import pathlib
 import typing
@@ -16,28 +15,23 @@ from collections.abc import Iterator, Sequence
 
 from absl import logging
 
-from conveyor.components.example_gen.readers.files import (
+from conveyor.components.example_gen.readers.files import Listing, locate, read_image, rejected, shuffled
+from conveyor.components.example_gen.readers.names import (
     SPLIT_ORDER,
-    Listing,
+    SPLITS,
     UnsafePathError,
-    absolute,
-    identifier,
     is_image,
-    number,
     printable,
-    read_image,
-    read_json,
-    rejected,
     safe_path,
     shown,
-    shuffled,
     split_of,
     suffix,
 )
-from conveyor.components.example_gen.readers.folder import SPLITS
+from conveyor.components.example_gen.readers.outlines import outline
 from conveyor.components.example_gen.readers.raw import Fault, RawExample, RawObject
+from conveyor.components.example_gen.readers.store import each, is_remote
+from conveyor.components.example_gen.readers.values import identifier, image_size, number, read_json
 from conveyor.pipeline.errors import UserError
-from conveyor.pipeline.fingerprint import fingerprint_files
 
 USAGE = "coco:DIR or coco:FILE.json, with images in DIR/<split>, DIR/images or beside the JSON file"
 MAX_JSON = 2 << 30  # bytes
@@ -52,6 +46,7 @@ class _Item:
 
     Args:
         document: Index of its JSON file.
+        size: Width and height that the JSON file says.
         annotations: Position in the JSON file and content of each of its annotations, unchecked.
     """
 
@@ -60,6 +55,7 @@ class _Item:
     reason: str = ""
     error: str = ""
     document: int = 0
+    size: tuple[int, int] | None = None
     annotations: list[tuple[int, dict[str, typing.Any]]] = dataclasses.field(default_factory=list)
     faults: list[Fault] = dataclasses.field(default_factory=list)
 
@@ -80,43 +76,49 @@ class COCOReader:
     annotations = frozenset({"objects"})
 
     def __init__(self, argument: str):
-        path = absolute(argument, USAGE)
-        self.folder = path
-        if not os.path.isdir(path):
+        path, is_folder = locate(argument, USAGE)
+        self.folder, self._file = path, ""
+        if not is_folder:
             parent = os.path.dirname(path)
             inside = os.path.basename(parent).lower() == "annotations"
             self.folder = os.path.dirname(parent) if inside else parent
-            self._files = [os.path.relpath(path, self.folder)]
-        else:
-            self._files = _json_files(self._listing)
-        self._names: list[dict[typing.Any, str]] = []
-        self._items: list[_Item] = []
-        self._load()
+            self._file = os.path.relpath(path, self.folder)
+        if not is_remote(path):
+            _ = self._documents
 
     @functools.cached_property
     def _listing(self) -> Listing:
         return Listing(self.folder)
 
-    def _load(self) -> None:
-        documents = [(path, read_json(os.path.join(self.folder, path), MAX_JSON)) for path in self._files]
-        usable = [(path, content) for path, content in documents if _is_coco(content)]
-        if other := [path for path in self._files if path not in {path for path, _ in usable}]:
-            logging.info("JSON files in %s that are not COCO data: %s", self.folder, ", ".join(other))
+    @functools.cached_property
+    def _documents(self) -> list["_Document"]:
+        """The JSON files of this format, those of test data first."""
+        paths = [self._file] if self._file else _json_files(self._listing)
+        contents = {path: read_json(os.path.join(self.folder, path), MAX_JSON) for path in paths}
+        usable = [path for path in paths if _is_coco(contents[path])]
+        if other := ", ".join(printable(path) for path in paths if path not in usable):
+            logging.info("JSON files in %s that are not COCO data: %s", self.folder, other)
         if not usable:
             raise UserError(
                 "data.source: there is no COCO data here",
                 expected='JSON with "images", "annotations" and "categories", the first and last not empty',
-                received=", ".join(map(printable, other)) or "no JSON file",
+                received=other or "no JSON file",
                 where=printable(self.folder),
                 fix=USAGE,
             )
-        usable.sort(key=lambda document: SPLIT_ORDER.index(_split(document[0])))
-        self._files = [path for path, _ in usable]
-        self._names = [_categories(content["categories"]) for _, content in usable]
+        usable.sort(key=lambda path: SPLIT_ORDER.index(_split(path)))
+        return [_Document(index, path, contents[path], self._listing) for index, path in enumerate(usable)]
+
+    @functools.cached_property
+    def _names(self) -> list[dict[typing.Any, str]]:
+        """Class id -> name, for each JSON file."""
+        return [document.names for document in self._documents]
+
+    @functools.cached_property
+    def _items(self) -> list[_Item]:
         taken: dict[str, _Item] = {}
-        for index, (path, content) in enumerate(usable):
-            self._items += _Document(index, path, content, self._listing, taken).items()
-        self._items += _unlisted(self._listing, taken)
+        items = [item for document in self._documents for item in document.items(taken)]
+        return items + _unlisted(self._listing, taken)
 
     def classes(self) -> list[str]:
         found = {(category, name) for names in self._names for category, name in names.items()}
@@ -130,52 +132,60 @@ class COCOReader:
         return {item.split for item in self._items if item.split and not item.reason}
 
     def fingerprint(self, workspace: pathlib.Path) -> str:
-        images = sorted(item.key for item in self._items if self._listing.has(item.key))
-        return fingerprint_files(self.folder, [*sorted(self._files), *images], workspace)
+        if is_remote(self.folder):  # annotations are read once, and not for this
+            return self._listing.fingerprint(self._listing.walk(), workspace)
+        images = [item.key for item in self._items if self._listing.has(item.key)]
+        paths = [document.path for document in self._documents]
+        return self._listing.fingerprint([*paths, *images], workspace)
 
     def chunks(self) -> list[Sequence[_Item]]:
         return shuffled(self._items, lambda item: item.key)
 
     def read(self, chunk: Sequence[_Item]) -> Iterator[RawExample]:
-        for item in chunk:
-            if item.reason:
-                yield rejected(item.key, item.reason, item.error, item.split)
-                continue
-            data, error = read_image(self.folder, item.key)
-            objects, faults = [], list(item.faults)
-            for index, annotation in item.annotations:
-                found, wrong = _object(annotation, self._names[item.document], f"annotations[{index}]")
-                objects += [found] if found else []
-                faults += wrong
-            key = printable(item.key)
-            yield RawExample(key, "", item.split, data, error, objects=tuple(objects), faults=tuple(faults))
+        yield from each(self._read, chunk, self.folder)
+
+    def _read(self, item: _Item) -> RawExample:
+        if item.reason:
+            return rejected(item.key, item.reason, item.error, item.split)
+        data, reason, error = read_image(self.folder, item.key)
+        objects, faults = [], list(item.faults)
+        for index, annotation in item.annotations:
+            found, wrong = _object(annotation, self._names[item.document], f"annotations[{index}]")
+            objects += [found] if found else []
+            faults += wrong
+        example = RawExample(printable(item.key), "", item.split, data, error, reason, size=item.size)
+        return dataclasses.replace(example, objects=tuple(objects), faults=tuple(faults))
 
     def __getstate__(self) -> dict[str, typing.Any]:
         return {"folder": self.folder, "_names": self._names}  # workers get chunks with the rest
 
 
 class _Document:
-    """One JSON file, on its way to items.
+    """One JSON file, on its way to items."""
 
-    Args:
-        taken: Path -> item of every image that an earlier file lists; added to.
-    """
-
-    def __init__(self, index: int, path: str, content: dict, listing: Listing, taken: dict[str, _Item]):
-        self.index, self.path, self.content = index, path, content
-        self.listing, self.taken = listing, taken
+    def __init__(self, index: int, path: str, content: dict, listing: Listing):
+        self.index, self.path, self.content, self.listing = index, path, content, listing
+        self.names = _categories(content["categories"])
         self.split = _split(path)
+        self.taken: dict[str, _Item] = {}
         self.by_id: dict[typing.Any, _Item] = {}
 
-    def items(self) -> list[_Item]:
-        """Returns an item for every image, and one for each thing that cannot be used."""
+    def items(self, taken: dict[str, _Item]) -> list[_Item]:
+        """Returns an item for every image, and one for each thing that cannot be used.
+
+        Args:
+            taken: Path -> item of every image that an earlier file lists; added to.
+        """
+        self.taken = taken
         entries = [_Entry(entry) for entry in self.content["images"]]
         names: dict[typing.Any, set[str]] = collections.defaultdict(set)
         for entry in entries:
             names[entry.number].add(entry.name)
         folder = self._image_folder([entry.name for entry in entries if not entry.reason])
         found = [self._image(i, entry, folder, names[entry.number]) for i, entry in enumerate(entries)]
-        return found + self._annotations()
+        found += self._annotations()
+        self.content = {}  # may be as large as memory allows once, not twice
+        return found
 
     def _image_folder(self, names: list[str]) -> str:
         """Returns the folder in which most images are."""
@@ -192,7 +202,7 @@ class _Document:
     def _image(self, index: int, entry: "_Entry", folder: str, names: set[str]) -> _Item:
         path = os.path.join(folder, entry.name)
         key = f"{self.path}: images[{index}]"
-        item = _Item(key, self.split, entry.reason, entry.error, self.index)
+        item = _Item(key, self.split, entry.reason, entry.error, self.index, entry.size)
         if entry.reason:
             pass
         elif len(names) > 1:
@@ -222,7 +232,7 @@ class _Document:
             self.by_id.setdefault(entry.number, first)
         else:
             item.error = f"{shown(path)} is listed in another file too, whose objects are taken"
-            first.faults.append(Fault("duplicate_file", f"listed in {self.path} too", "split"))
+            first.faults.append(Fault("duplicate_file", f"listed in {printable(self.path)} too", "split"))
             self.by_id.setdefault(entry.number, item)
 
     def _annotations(self) -> list[_Item]:
@@ -252,9 +262,11 @@ class _Entry:
 
     def __init__(self, entry: typing.Any):
         self.number, self.name, self.reason, self.error = None, "", "malformed", "not an object"
+        self.size: tuple[int, int] | None = None
         if not isinstance(entry, dict):
             return
         self.number = identifier(entry.get("id"))
+        self.size = image_size(entry.get("width"), entry.get("height"))
         name = entry.get("file_name")
         if not isinstance(name, str) or not name.strip():
             self.error = f"file_name is {shown(name)}"
@@ -308,8 +320,8 @@ def _unlisted(listing: Listing, taken: dict[str, _Item]) -> list[_Item]:
     """Returns what stands for images that lie beside listed ones and are listed nowhere."""
     folders = sorted({os.path.dirname(path) for path in taken} or _IMAGE_DIRS)
     paths = [os.path.join(folder, name) for folder in folders for name in sorted(listing.files(folder))]
-    images = [path for path in paths if is_image(path) and not os.path.basename(path).startswith(".")]
-    return [_Item(path, "", "missing_annotation", "listed nowhere") for path in images if path not in taken]
+    images = [path for path in paths if is_image(path) and path not in taken]
+    return [_Item(path, "", "missing_annotation", "listed nowhere") for path in images]
 
 
 def _trim(annotation: dict[str, typing.Any]) -> dict[str, typing.Any]:
@@ -340,60 +352,7 @@ def _object(
     if None in numbers:
         return None, [Fault("box_degenerate", f"{shown(names[category])}: bbox is no four numbers", field)]
     x, y, width, height = typing.cast(list[float], numbers)
-    outline, error = _outline(annotation.get("segmentation"))
+    segmentation, error = outline(annotation.get("segmentation"))
     crowd = annotation.get("iscrowd") in (1, True)
-    found = RawObject(names[category], (x, y, x + width, y + height), crowd, outline)
+    found = RawObject(names[category], (x, y, x + width, y + height), crowd, segmentation, field=field)
     return found, [Fault("malformed", f"segmentation: {error}", field)] if error else []
-
-
-def _outline(value: typing.Any) -> tuple[typing.Any, str]:
-    """Returns polygons or a run-length encoding, or None and what is wrong with it."""
-    if value is None or value in ([], {}):
-        return None, ""
-    if isinstance(value, dict):
-        right = _is_rle(value)
-        return ({key: value[key] for key in ("size", "counts")}, "") if right else (None, "no run lengths")
-    polygons = [_polygon(points) for points in value] if isinstance(value, list) else [None]
-    return (None, "no polygons") if None in polygons else (polygons, "")
-
-
-def _polygon(points: typing.Any) -> list[float] | None:
-    if not isinstance(points, list) or len(points) < 6 or len(points) % 2:
-        return None
-    numbers = [number(point) for point in points]
-    finite = all(n is not None and math.isfinite(n) for n in numbers)
-    return typing.cast(list[float], numbers) if finite else None
-
-
-def _is_rle(value: dict[str, typing.Any]) -> bool:
-    """Whether a run-length encoding covers just the pixels of its size; decoders trust that blindly."""
-    size, counts = value.get("size"), value.get("counts")
-    if not isinstance(size, list) or [type(side) for side in size] != [int, int] or min(size) < 1:
-        return False
-    runs = _runs(counts) if isinstance(counts, str) else counts
-    if not isinstance(runs, list) or not all(type(run) is int and run >= 0 for run in runs):
-        return False
-    return sum(runs) == size[0] * size[1]
-
-
-def _runs(text: str) -> list[int] | None:
-    """Returns the runs of a compressed encoding; None where it is none.
-
-    Source: `rleFrString` in cocoapi's common/maskApi.c: 5 bits a character, low ones first, then whether
-    there are more; from the fourth run on, a run is the difference to the one before the last.
-    """
-    runs: list[int] = []
-    value = shift = 0
-    for character in text:
-        bits = ord(character) - 48
-        if not 0 <= bits < 64 or shift > 60:
-            return None
-        value |= (bits & 31) << shift
-        shift += 5
-        if bits & 32:
-            continue
-        if bits & 16:
-            value -= 1 << shift
-        runs.append(value + (runs[-2] if len(runs) > 2 else 0))
-        value = shift = 0
-    return runs if shift == 0 else None

@@ -1,27 +1,24 @@
-"""Files of a source: which there are, which names are safe, and what to say of those that are not there."""
+"""All that readers do with files, local or in an object store: list them, and read each of them once."""
 
+import errno
+import fnmatch
 import hashlib
-import json
-import math
 import os
-import re
+import pathlib
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from conveyor.components.example_gen.readers.folder import SPLITS, SUFFIXES
+from conveyor.components.example_gen.readers.names import printable
 from conveyor.components.example_gen.readers.raw import RawExample
 from conveyor.components.example_gen.readers.reader import cut
+from conveyor.components.example_gen.readers.store import is_remote, kind_of, list_folder, read_object
+from conveyor.pipeline.digest import digest_of
 from conveyor.pipeline.errors import UserError
+from conveyor.pipeline.fingerprint import fingerprint_files
 
-# An image that several splits claim is taken for the first of these: what is tested must not be learned.
-SPLIT_ORDER = ("test", "validation", "train", "")
-_SPLIT_WORD = re.compile(rf"(?:^|[^a-z])({'|'.join(SPLITS)})(?:(?:19|20)\d\d)?$")
-_DRIVE = re.compile(r"[A-Za-z]:")
+MAX_IMAGE = 1 << 30  # bytes
+MAX_LINKED = 100_000  # folders reached through links; those may multiply
 T = typing.TypeVar("T")
-
-
-class UnsafePathError(ValueError):
-    """A path that is absolute or leaves its folder."""
 
 
 class Listing:
@@ -33,98 +30,120 @@ class Listing:
 
     def __init__(self, root: str):
         self.root = root
-        self._known: dict[str, tuple[frozenset[str], tuple[str, ...]]] = {}
+        # Folder -> stamp of each file (see store), and names of its folders.
+        self._known: dict[str, tuple[dict[str, str], list[str]]] = {}
 
     def has(self, path: str) -> bool:
         """Whether there is a file of this relative path."""
         folder, name = os.path.split(path)
         return name in self.files(folder)
 
-    def files(self, folder: str = "") -> frozenset[str]:
+    def files(self, folder: str = "") -> typing.AbstractSet[str]:
         """Returns the names of the files in a directory; none where there is no such directory."""
-        return self._list(folder)[0]
+        return self._list(folder)[0].keys()
 
-    def folders(self, folder: str = "") -> tuple[str, ...]:
+    def folders(self, folder: str = "") -> list[str]:
         """Returns the names of the directories in a directory that are not hidden, sorted."""
-        return self._list(folder)[1]
+        return sorted(name for name in self._list(folder)[1] if not name.startswith("."))
 
-    def walk(self, folder: str = "", inside: tuple[str, ...] = ()) -> Iterator[str]:
-        """Yields the relative paths of all files that are not hidden; follows links, but in no circle."""
-        real = os.path.realpath(os.path.join(self.root, folder))
-        if real in inside:
-            return
-        for name in sorted(self.files(folder)):
-            if not name.startswith("."):
-                yield os.path.join(folder, name)
-        for name in self.folders(folder):
-            yield from self.walk(os.path.join(folder, name), (*inside, real))
+    def walk(self, folder: str = "") -> Iterator[str]:
+        """Yields the relative paths of all files that are not hidden; follows links, but in no circle.
 
-    def _list(self, folder: str) -> tuple[frozenset[str], tuple[str, ...]]:
+        Raises:
+            UserError: Links lead to more folders than anybody has.
+        """
+        linked = 0
+        stack: list[tuple[str, tuple[str, ...], bool]] = [(folder, (), False)]
+        while stack:
+            folder, inside, through_link = stack.pop()
+            if not is_remote(self.root):
+                path = os.path.join(self.root, folder)
+                is_link = not inside or os.path.islink(path)
+                real = os.path.realpath(path) if is_link else f"{inside[-1]}/{os.path.basename(folder)}"
+                if real in inside:
+                    continue
+                through_link |= bool(inside) and is_link
+                inside = (*inside, real)
+            linked += through_link
+            if linked > MAX_LINKED:
+                raise UserError(
+                    "data.source: links between folders lead to ever more of them",
+                    expected=f"links to at most {MAX_LINKED:,} folders",
+                    where=printable(os.path.join(self.root, folder)),
+                    fix="remove links to folders that are in the source already",
+                )
+            yield from (os.path.join(folder, n) for n in sorted(self.files(folder)) if n[:1] != ".")
+            below = [os.path.join(folder, name) for name in self.folders(folder)]
+            stack += [(path, inside, through_link) for path in reversed(below)]
+
+    def matching(self, pattern: str, folder: str = "") -> Iterator[str]:
+        """Yields the relative paths of the files that match a pattern such as "train/*.tfrecord"."""
+        head, _, rest = pattern.partition("/")
+        for name in sorted(self._list(folder)[bool(rest)]):
+            if fnmatch.fnmatchcase(name, head) and name.startswith(".") == head.startswith("."):
+                path = os.path.join(folder, name)
+                yield from self.matching(rest, path) if rest else [path]
+
+    def fingerprint(self, paths: Iterable[str], workspace: pathlib.Path) -> str:
+        """Returns a digest of files: of their contents, or in an object store of what it tells of them.
+
+        Args:
+            paths: Relative to the folder.
+            workspace: Whose metadata store remembers digests.
+        """
+        names = sorted(set(paths))
+        if not is_remote(self.root):
+            return fingerprint_files(self.root, names, workspace)
+        return digest_of({name: self._stamp(name) for name in names})
+
+    def _stamp(self, path: str) -> str:
+        folder, name = os.path.split(path)
+        return self._list(folder)[0].get(name, "")
+
+    def _list(self, folder: str) -> tuple[dict[str, str], list[str]]:
         if folder not in self._known:
-            files, folders = [], []
-            try:
-                for entry in os.scandir(os.path.join(self.root, folder)):
-                    if entry.is_dir():
-                        folders.append(entry.name)
-                    # A link to nowhere is to be noticed; a device or a pipe is not to be read.
-                    elif entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)):
-                        files.append(entry.name)
-            except (OSError, ValueError):  # not there, or a name that can be none
-                pass
-            seen = sorted(name for name in folders if not name.startswith("."))
-            self._known[folder] = frozenset(files), tuple(seen)
+            self._known[folder] = self._look(folder)
         return self._known[folder]
 
-
-def safe_path(name: str) -> str:
-    """Returns a relative path in its plainest form: with "/" only, without "." and "//".
-
-    Raises:
-        UnsafePathError: It is absolute, leaves its folder, or no file can be called so.
-    """
-    path = name.strip().replace("\\", "/")
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    if not parts or "\0" in path:
-        raise UnsafePathError(f"{shown(name)} names no file")
-    if path.startswith(("/", "~")) or _DRIVE.match(path):
-        raise UnsafePathError(f"{shown(name)} is absolute")
-    if ".." in parts:
-        raise UnsafePathError(f"{shown(name)} may leave the source's folder")
-    return "/".join(parts)
+    def _look(self, folder: str) -> tuple[dict[str, str], list[str]]:
+        if not is_remote(self.root):
+            return _scan(os.path.join(self.root, folder))
+        parent, name = os.path.split(folder)
+        if name and name not in self._list(parent)[1]:  # no request for what is known not to be there
+            return {}, []
+        return list_folder(os.path.join(self.root, folder).rstrip("/"))
 
 
-def printable(name: str) -> str:
-    """Returns a name as valid text; bytes and code units that are none appear as escapes."""
+def _scan(path: str) -> tuple[dict[str, str], list[str]]:
+    """Lists a local directory as `list_folder` does, without stamps."""
+    files: dict[str, str] = {}
+    folders = []
     try:
-        return os.fsencode(name).decode("utf-8", "backslashreplace")
-    except UnicodeEncodeError:
-        return name.encode("utf-8", "backslashreplace").decode("utf-8")
+        with os.scandir(path) as entries:
+            for entry in entries:
+                kind = _kind(entry)
+                if kind == "folder":
+                    folders.append(entry.name)
+                elif kind == "file":
+                    files[entry.name] = ""
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a name that can be none
+        return {}, []
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            return {}, []
+        raise  # that of what is there nothing can be seen must not go unnoticed
+    return files, folders
 
 
-def shown(value: object, limit: int = 60) -> str:
-    """Returns a value of hostile origin for a message: short, printable, and never slow to make."""
-    if isinstance(value, (dict, list, tuple)):
-        return f"a {type(value).__name__} of {len(value)}"
-    if isinstance(value, int) and not -(10**18) < value < 10**18:
-        return "a huge number"
-    text = repr(value[:limit]) if isinstance(value, str) else repr(value)
-    return text if len(text) <= limit + 2 else text[:limit] + "…"
-
-
-def suffix(path: str) -> str:
-    """Returns the suffix of a name in small letters, with its dot."""
-    return os.path.splitext(path)[1].lower()
-
-
-def is_image(path: str) -> bool:
-    """Whether a file is called like an image."""
-    return suffix(path) in SUFFIXES
-
-
-def split_of(stem: str) -> str:
-    """Returns the split that a name ends in, such as "instances_val2017" in "validation"; else ""."""
-    found = _SPLIT_WORD.search(stem.lower())
-    return SPLITS[found[1]] if found else ""
+def _kind(entry: "os.DirEntry[str]") -> str:
+    """Returns "folder", "file", or "" for what is not to be read, such as a device or a pipe."""
+    try:
+        if entry.is_dir():
+            return "folder"
+        # A link to nowhere is to be noticed.
+        return "file" if entry.is_file() or (entry.is_symlink() and not os.path.exists(entry.path)) else ""
+    except OSError:  # a link that leads to itself
+        return "file"
 
 
 def read_limited(path: str, limit: int) -> bytes:
@@ -132,72 +151,28 @@ def read_limited(path: str, limit: int) -> bytes:
 
     Raises:
         OSError: It cannot be read, or holds more than `limit` bytes.
+        UserError: The object store cannot be read.
     """
-    with open(path, "rb") as file:
+    if is_remote(path):
+        return read_object(path, limit)
+    with open(path, "rb", buffering=0) as file:
         if os.fstat(file.fileno()).st_size > limit:
-            raise OSError(0, f"larger than {limit:,} bytes")
-        return file.read(limit)
+            raise OSError(errno.EFBIG, f"larger than {limit:,} bytes", path)
+        return file.read()
 
 
-def read_json(path: str, limit: int) -> typing.Any:
-    """Returns the content of a JSON file.
-
-    Raises:
-        UserError: It cannot be read or parsed, or holds more than `limit` bytes.
-    """
+def read_image(root: str, path: str) -> tuple[bytes | None, str, str]:
+    """Returns the bytes of an image; or None, a key of `REASONS`, and what exactly is wrong."""
     try:
-        data = read_limited(path, limit)
-        try:
-            return json.loads(data)
-        except (json.JSONDecodeError, UnicodeDecodeError):
-            raise
-        except ValueError:  # a number of more digits than Python turns into an integer
-            return json.loads(data, parse_int=float)
-    except json.JSONDecodeError as error:
-        received = f"line {error.lineno}, column {error.colno}: {error.msg}"
-    except UnicodeDecodeError:
-        received = "bytes that are no text"
-    except RecursionError:
-        received = "lists nested too deeply"
+        return read_limited(os.path.join(root, path), MAX_IMAGE), "unreadable", ""
     except OSError as error:
-        received = str(error.strerror)
-    raise UserError(
-        "data.source: the JSON file cannot be read",
-        expected=f"JSON of up to {limit:,} bytes",
-        received=received,
-        where=printable(path),
-        fix="export it again",
-    )
-
-
-def identifier(value: typing.Any) -> int | float | str | None:
-    """Returns a value of a JSON file that can name something, or None where it cannot."""
-    usable = isinstance(value, (int, str)) or (isinstance(value, float) and math.isfinite(value))
-    return value if usable and not isinstance(value, bool) else None
-
-
-def number(value: typing.Any) -> float | None:
-    """Returns a number of a JSON file, which may be infinite or NaN; None where it is no number."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return math.copysign(math.inf, value > 0 or -1)
-
-
-def read_image(root: str, path: str) -> tuple[bytes | None, str]:
-    """Returns the bytes of an image, or None and why there are none."""
-    try:
-        with open(os.path.join(root, path), "rb", buffering=0) as file:
-            return file.read(), ""
-    except OSError as error:
-        return None, str(error.strerror)
+        reason = "too_large" if error.errno == errno.EFBIG else "unreadable"
+        return None, reason, str(error.strerror)
 
 
 def rejected(key: str, reason: str, error: str, split: str = "") -> RawExample:
     """Returns what stands for something that cannot be used, so that nothing vanishes."""
-    return RawExample(printable(key), "", split, None, error, reason)
+    return RawExample(printable(key), "", split, None, printable(error), reason)
 
 
 def shuffled(items: Iterable[T], key: Callable[[T], str]) -> list[Sequence[T]]:
@@ -208,23 +183,24 @@ def shuffled(items: Iterable[T], key: Callable[[T], str]) -> list[Sequence[T]]:
     return cut([item for _, item in sorted(hashed, key=lambda pair: pair[0])])
 
 
-def absolute(argument: str, usage: str) -> str:
-    """Returns the absolute path of what `data.source` names.
+def locate(argument: str, usage: str) -> tuple[str, bool]:
+    """Returns the absolute path of what `data.source` names, and whether it is a folder.
 
     Args:
-        argument: The text after the colon.
+        argument: The text after the colon: a local path, or one that starts with gs:// or s3://.
         usage: What was expected, for the message.
 
     Raises:
         UserError: It does not exist.
     """
-    path = os.path.abspath(os.path.expanduser(argument))
-    if not argument or "\0" in argument or not os.path.exists(path):
+    path = argument.rstrip("/") if is_remote(argument) else os.path.abspath(os.path.expanduser(argument))
+    kind = kind_of(path) if argument and "\0" not in argument else ""
+    if not kind:
         raise UserError(
             "data.source: there is no such file or folder",
             expected=usage,
             received=printable(argument) or "nothing after the colon",
             where=printable(path) if argument else "",
-            fix="check the path; a relative one starts at the working directory",
+            fix="check the path; one that does not exist here may start at another working directory",
         )
-    return path
+    return path, kind == "directory"

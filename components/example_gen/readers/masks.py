@@ -15,7 +15,7 @@ grey images hold such colours. Index 255 is void: not any class, not to be learn
 Pascal VOC in colour (224, 224, 192) where no class has it.
 """
 
-import dataclasses
+import errno
 import functools
 import io
 import os
@@ -27,18 +27,26 @@ import numpy as np
 import PIL.Image
 
 from conveyor.components.example_gen.containers import is_plain_png
-from conveyor.components.example_gen.readers.files import Listing, absolute, is_image, printable, shuffled
-from conveyor.components.example_gen.readers.folder import SPLITS
+from conveyor.components.example_gen.readers.files import (
+    Listing,
+    locate,
+    read_image,
+    read_limited,
+    rejected,
+    shuffled,
+)
+from conveyor.components.example_gen.readers.mask_pairs import Pair, find_pairs
+from conveyor.components.example_gen.readers.names import printable
 from conveyor.components.example_gen.readers.raw import RawExample
+from conveyor.components.example_gen.readers.sizes import header_sizes
+from conveyor.components.example_gen.readers.store import each, is_remote, local_copy
 from conveyor.pipeline.errors import UserError
-from conveyor.pipeline.fingerprint import fingerprint_files
 
+USAGE = "masks:DIR, a directory with the folders images and masks"
 VOID = 255
 MAX_PIXELS = 50_000_000  # of a mask
 MAX_BYTES = 256 << 20  # of a mask's file
-_IMAGES = ("images", "JPEGImages")
-_MASKS = ("masks", "labels", "annotations", "SegmentationClass")
-_ENDINGS = ("_mask", "-mask", "_label")
+MAX_LIST = 1 << 20  # bytes
 _NAMES = ("classes.txt", "labelmap.txt")
 _FORMATS = ("PNG", "BMP", "GIF", "TIFF", "PPM", "JPEG")  # JPEG to say what is wrong with it
 _COLOURED = re.compile(r"(.*?)[\s:]+(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})\s*(:.*)?")
@@ -47,21 +55,6 @@ _VOC_BORDER = (224, 224, 192)
 
 class _UnusableError(Exception):
     """A mask that cannot be used: a key of `REASONS`, and what exactly."""
-
-
-@dataclasses.dataclass(frozen=True)
-class _Pair:
-    """What the listing knows: a pair, or what it lacks."""
-
-    image: str
-    mask: str
-    split: str
-    reason: str = ""
-    error: str = ""
-
-    @property
-    def key(self) -> str:
-        return self.image or self.mask
 
 
 class MasksReader:
@@ -77,30 +70,42 @@ class MasksReader:
     annotations: frozenset[str] = frozenset({"mask"})
 
     def __init__(self, folder: str):
-        self.folder = absolute(folder, "masks:DIR, a directory with the folders images and masks")
-        self._list = next((name for name in _NAMES if os.path.isfile(os.path.join(self.folder, name))), "")
-        self.names: list[str] = []
-        self.colours: list[tuple[int, ...]] = []
-        if self._list:
-            self.names, self.colours = _read_names(os.path.join(self.folder, self._list))
+        self.folder, _ = locate(folder, USAGE)
         if not any(pair.mask and pair.image for pair in self._pairs):
+            there = [*self._listing.folders(), *sorted(self._listing.files())]
             raise UserError(
                 "data.source: there is no image with a mask",
-                expected=f"{folder}/images/NAME.jpg and {folder}/masks/NAME.png, or both in {folder}/train …",
-                received=", ".join(map(printable, sorted(os.listdir(self.folder))[:10])) or "an empty folder",
-                where=self.folder,
+                expected="DIR/images/NAME.jpg and DIR/masks/NAME.png, or both in DIR/train …",
+                received=", ".join(map(printable, there[:10])) or "an empty folder",
+                where=printable(self.folder),
             )
+        if not is_remote(self.folder):
+            _ = self._classes
 
     @functools.cached_property
-    def _pairs(self) -> list[_Pair]:
-        listing = Listing(self.folder)
-        found: list[_Pair] = []
-        for root, split in _roots(listing):
-            images, masks = (
-                _listed(listing, _folder_of(listing, root, names)) for names in (_IMAGES, _MASKS)
-            )
-            found += _paired(images, masks, split)
-        return found
+    def _listing(self) -> Listing:
+        return Listing(self.folder)
+
+    @property
+    def _list(self) -> str:
+        return next((name for name in _NAMES if self._listing.has(name)), "")
+
+    @functools.cached_property
+    def _classes(self) -> tuple[list[str], list[tuple[int, ...]]]:
+        """Names and colours that the list of classes gives; nothing where there is no list."""
+        return _read_names(os.path.join(self.folder, self._list)) if self._list else ([], [])
+
+    @property
+    def names(self) -> list[str]:
+        return self._classes[0]
+
+    @property
+    def colours(self) -> list[tuple[int, ...]]:
+        return self._classes[1]
+
+    @functools.cached_property
+    def _pairs(self) -> list[Pair]:
+        return find_pairs(self._listing)
 
     def classes(self) -> list[str]:
         return self.names or [f"class_{index}" for index in range(self._highest + 1)]
@@ -108,14 +113,8 @@ class MasksReader:
     @functools.cached_property
     def _highest(self) -> int:
         """The highest index in any mask."""
-        present: set[int] = set()
-        for pair in self._pairs:
-            if pair.mask and pair.image:
-                try:
-                    indices = self._decode(_read(os.path.join(self.folder, pair.mask), MAX_BYTES))[1]
-                except (_UnusableError, OSError):
-                    continue  # is reported when it is read
-                present |= set(np.flatnonzero(np.bincount(indices.ravel())[: VOID + 1]).tolist())
+        masks = [pair.mask for pair in self._pairs if pair.mask and pair.image]
+        present = set[int]().union(*each(self._indices_in, masks, self.folder))
         if present == {0, VOID}:
             raise UserError(
                 "data.source: the masks hold 0 and 255 only, and 255 is void",
@@ -125,43 +124,60 @@ class MasksReader:
             )
         return max(present - {VOID}, default=0)
 
+    def _indices_in(self, path: str) -> set[int]:
+        try:
+            indices = self._decode(self._read_mask(path))[1]
+        except _UnusableError:
+            return set()  # is told when it is read
+        return set(np.flatnonzero(np.bincount(indices.ravel())[: VOID + 1]).tolist())
+
     def splits(self) -> set[str]:
         return {pair.split for pair in self._pairs} - {""}
 
     def fingerprint(self, workspace: pathlib.Path) -> str:
         names = {name for pair in self._pairs for name in (pair.image, pair.mask)} | {self._list}
-        return fingerprint_files(self.folder, sorted(names - {""}), workspace)
+        return self._listing.fingerprint(names - {""}, workspace)
 
-    def chunks(self) -> list[Sequence[_Pair]]:
+    def chunks(self) -> list[Sequence[Pair]]:
         return shuffled(self._pairs, lambda pair: pair.key)
 
-    def read(self, chunk: Sequence[_Pair]) -> Iterator[RawExample]:
-        for pair in chunk:
-            key, split = printable(pair.key), pair.split
-            try:
-                if pair.reason:
-                    raise _UnusableError(pair.reason, pair.error)
-                data = _read(os.path.join(self.folder, pair.image))
-                mask = self._mask(pair.mask, _size(data))
-            except _UnusableError as no:
-                yield RawExample(key, "", split, None, no.args[1], no.args[0])
-            except OSError as error:
-                yield RawExample(key, "", split, None, str(error.strerror))
-            else:
-                yield RawExample(key, "", split, data, mask=mask)
+    def read(self, chunk: Sequence[Pair]) -> Iterator[RawExample]:
+        yield from each(self._read, chunk, self.folder)
 
-    def _mask(self, path: str, size: tuple[int, int] | None) -> bytes:
-        """Returns a PNG of class indices, for an image of a size (None: unknown, it will be rejected)."""
+    def _read(self, pair: Pair) -> RawExample:
+        if pair.reason:
+            return rejected(pair.key, pair.reason, pair.error, pair.split)
+        data, reason, error = read_image(self.folder, pair.image)
+        if data is None:
+            return rejected(pair.key, reason, error, pair.split)
         try:
-            data = _read(os.path.join(self.folder, path), MAX_BYTES)
-            image, indices = self._decode(data)
-            if size and image.size != size:
-                (width, height), (right, bottom) = image.size, size
-                raise _UnusableError("mask_size", f"{width}x{height}, its image {right}x{bottom}")
-            self._check(indices)
+            mask, size = self._mask(pair.mask, data)
         except _UnusableError as no:
-            raise _UnusableError(no.args[0], f"mask {printable(path)}: {no.args[1]}") from None
-        return data if _is_stored_as_is(image, data, indices) else _encode(indices)
+            return rejected(pair.key, no.args[0], f"mask {printable(pair.mask)}: {no.args[1]}", pair.split)
+        return RawExample(printable(pair.key), "", pair.split, data, mask=mask, size=size)
+
+    def _read_mask(self, path: str) -> bytes:
+        path = os.path.join(self.folder, path)
+        try:
+            # Without a list of classes every mask is read to know them, and once more with its image.
+            return read_limited(path if self.names else local_copy(path), MAX_BYTES)
+        except OSError as error:
+            reason = "too_large" if error.errno == errno.EFBIG else "unreadable"
+            raise _UnusableError(reason, str(error.strerror)) from None
+
+    def _mask(self, path: str, data: bytes) -> tuple[bytes, tuple[int, int]]:
+        """Returns a PNG of class indices, for an image's file, and its width and height.
+
+        A mask may be as large as the image is stored or as it is shown; ingestion turns those of the former.
+        """
+        content = self._read_mask(path)
+        image, indices = self._decode(content)
+        sizes = header_sizes(data)  # None where it is broken, for which ingestion will reject it
+        if sizes and image.size not in sizes:
+            (width, height), (right, bottom) = image.size, sizes[1]
+            raise _UnusableError("mask_size", f"{width}x{height}, its image {right}x{bottom}")
+        self._check(indices)
+        return content if _is_stored_as_is(image, content, indices) else _encode(indices), image.size
 
     def _check(self, indices: np.ndarray) -> None:
         """Refuses indices that are no class."""
@@ -222,13 +238,20 @@ class MasksReader:
         return table
 
     def __getstate__(self) -> dict[str, object]:
-        return {"folder": self.folder, "names": self.names, "colours": self.colours}
+        return {"folder": self.folder, "_classes": self._classes}
 
 
 def _read_names(path: str) -> tuple[list[str], list[tuple[int, ...]]]:
     """Returns names of classes, and their colours where the lines have such."""
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        lines = [line.strip() for line in file.read(1 << 20).rstrip().splitlines()]
+    try:
+        text = read_limited(path, MAX_LIST).decode("utf-8-sig", "replace")
+    except OSError as error:
+        raise UserError(
+            "data.source: the list of classes cannot be read",
+            received=str(error.strerror),
+            where=printable(path),
+        ) from error
+    lines = [line.strip() for line in text.rstrip().splitlines()]
     lines = [line for line in lines if not line.startswith(("# ", "#label"))]
     matches = [_COLOURED.fullmatch(line) for line in lines]
     names = [match[1] if match else line for match, line in zip(matches, lines, strict=True)]
@@ -249,79 +272,6 @@ def _read_names(path: str) -> tuple[list[str], list[tuple[int, ...]]]:
             where=path,
         )
     return names, colours
-
-
-def _roots(listing: Listing) -> list[tuple[str, str]]:
-    """Returns each directory that holds images and masks, with its split."""
-    inner = [name for name in listing.folders() if _folder_of(listing, name, _IMAGES)]
-    flat = bool(_folder_of(listing, "", _IMAGES))
-    if odd := [name for name in inner if flat or name.lower() not in SPLITS]:
-        raise UserError(
-            "data.source: some folders with images are no splits",
-            expected="images and masks in the folder, or in split folders such as train and val, not in both",
-            received=", ".join(map(printable, odd)),
-            where=listing.root,
-        )
-    return [("", "")] if flat else [(name, SPLITS[name.lower()]) for name in inner]
-
-
-def _folder_of(listing: Listing, root: str, names: Sequence[str]) -> str:
-    """Returns the first of some folders in a folder; "" for none."""
-    return next((os.path.join(root, name) for name in names if name in listing.folders(root)), "")
-
-
-def _listed(listing: Listing, folder: str) -> dict[str, str]:
-    """Returns path -> path below a folder without suffix, of all pictures there."""
-    paths = [path for path in listing.walk(folder) if is_image(path)] if folder else []
-    return {path: os.path.relpath(os.path.splitext(path)[0], folder) for path in paths}
-
-
-def _paired(images: dict[str, str], masks: dict[str, str], split: str) -> Iterator[_Pair]:
-    """Yields images with their masks, and what is left over of either."""
-    stems: dict[str, str] = {}
-    for image, stem in images.items():
-        if stems.setdefault(stem, image) != image:
-            error = f"{printable(stems[stem])} has the same name but for the suffix"
-            yield _Pair(image, "", split, "duplicate_file", error)
-    in_splits = {stem.split(os.sep)[0].lower() for stem in stems} <= SPLITS.keys()
-    chosen: dict[str, str] = {}
-    left = dict.fromkeys(masks)
-    for exact in (True, False):  # a mask of the very name goes before one with an ending
-        for mask in list(left):
-            image_stem = masks[mask] if exact else _without_ending(masks[mask])
-            if image_stem in stems and image_stem not in chosen:
-                chosen[image_stem] = mask
-                del left[mask]
-    for stem, image in stems.items():
-        own = SPLITS[stem.split(os.sep)[0].lower()] if in_splits and os.sep in stem else split
-        reason = "" if stem in chosen else "missing_annotation"
-        yield _Pair(
-            image, chosen.get(stem, ""), own, reason, "there is no mask of its name" if reason else ""
-        )
-    for mask in left:
-        rival = chosen.get(masks[mask], chosen.get(_without_ending(masks[mask]), ""))
-        reason = "duplicate_file" if rival else "missing_image"
-        error = f"its image has the mask {printable(rival)}" if rival else "there is no image of its name"
-        yield _Pair("", mask, split, reason, error)
-
-
-def _without_ending(stem: str) -> str:
-    return next((stem.removesuffix(ending) for ending in _ENDINGS if stem.endswith(ending)), stem)
-
-
-def _read(path: str, limit: int = 0) -> bytes:
-    with open(path, "rb", buffering=0) as file:
-        if limit and (size := os.fstat(file.fileno()).st_size) > limit:
-            raise _UnusableError("too_large", f"{size} bytes, at most {limit}")
-        return file.read()
-
-
-def _size(data: bytes) -> tuple[int, int] | None:
-    """Returns width and height in the header of an image; None where there is none to be read."""
-    try:
-        return PIL.Image.open(io.BytesIO(data)).size
-    except Exception:  # of many kinds on hostile bytes; ingestion says what is wrong with the image
-        return None
 
 
 def _open(data: bytes) -> PIL.Image.Image:

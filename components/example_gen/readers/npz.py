@@ -31,12 +31,12 @@ import numpy as np
 import PIL.Image
 from absl import logging
 
-from conveyor.components.example_gen.readers.files import absolute
-from conveyor.components.example_gen.readers.folder import SPLITS
+from conveyor.components.example_gen.readers.files import Listing, locate
+from conveyor.components.example_gen.readers.names import SPLITS, printable
 from conveyor.components.example_gen.readers.raw import RawExample
 from conveyor.components.example_gen.readers.reader import cut
+from conveyor.components.example_gen.readers.store import is_remote, local_copy
 from conveyor.pipeline.errors import UserError, did_you_mean
-from conveyor.pipeline.fingerprint import fingerprint_files
 
 # A small file may claim to unpack to more than any disk holds.
 MAX_BYTES = 1 << 40  # of all arrays
@@ -79,19 +79,37 @@ class NpzReader:
     annotations: frozenset[str] = frozenset({"label"})
 
     def __init__(self, file: str):
-        self.file = absolute(file, _USAGE)
-        with self._refusing_damage(), zipfile.ZipFile(self.file) as archive:
-            self._arrays = {}
-            held = {name.removesuffix(".npy") for name in archive.namelist()}
-            self._pairs = self._find_pairs(held)
-            for name in {name for pair in self._pairs.values() for name in pair} | {"classes"} & held:
-                self._arrays[name] = self._describe(archive, name)
-        self._check_sizes()
-        self.names: list[str] = []
-        if "classes" in held:
-            self.names = self._texts("classes")
-        if unused := held - self._arrays.keys():
+        self.file, is_folder = locate(file, _USAGE)
+        if is_folder:
+            raise self._error("this is no file")
+        if not is_remote(self.file):
+            _ = self.names
+
+    @functools.cached_property
+    def _path(self) -> str:
+        return local_copy(self.file)
+
+    @functools.cached_property
+    def _held(self) -> set[str]:
+        """The names of all arrays in the file."""
+        with self._refusing_damage(), zipfile.ZipFile(self._path) as archive:
+            return {name.removesuffix(".npy") for name in archive.namelist()}
+
+    @functools.cached_property
+    def _arrays(self) -> dict[str, _Array]:
+        """The arrays that are read."""
+        names = {name for pair in self._pairs.values() for name in pair} | {"classes"} & self._held
+        with self._refusing_damage(), zipfile.ZipFile(self._path) as archive:
+            arrays = {name: self._describe(archive, name) for name in sorted(names)}
+        self._check_sizes(arrays)
+        if unused := self._held - names:
             logging.info("arrays in %s that are not read: %s", self.file, ", ".join(sorted(unused)))
+        return arrays
+
+    @functools.cached_property
+    def names(self) -> list[str]:
+        """The names of the classes that the file gives; none where it gives none."""
+        return self._texts("classes", []) if "classes" in self._arrays else []
 
     @contextlib.contextmanager
     def _refusing_damage(self) -> Iterator[None]:
@@ -101,10 +119,14 @@ class NpzReader:
             raise self._error("the file cannot be read", str(error)[:200] or type(error).__name__) from None
 
     def _error(self, what: str, received: str = "", fix: str = "") -> UserError:
-        return UserError(f"data.source: {what}", expected=_USAGE, received=received, where=self.file, fix=fix)
+        return UserError(
+            f"data.source: {what}", expected=_USAGE, received=received, where=printable(self.file), fix=fix
+        )
 
-    def _find_pairs(self, names: set[str]) -> dict[str, tuple[str, str]]:
-        """Returns split -> names of its images and labels."""
+    @functools.cached_property
+    def _pairs(self) -> dict[str, tuple[str, str]]:
+        """Split -> names of its images and labels."""
+        names = self._held
         wanted = {"": _PLAIN}
         for word in SPLITS:
             wanted[word] = (f"x_{word}", f"y_{word}"), (f"{word}_images", f"{word}_labels")
@@ -144,19 +166,19 @@ class NpzReader:
             raise self._error(f"{name!r} is not as long as its header says", f"{held} bytes, not {claimed}")
         return array
 
-    def _check_sizes(self) -> None:
-        sizes = {name: math.prod(array.shape) * array.dtype.itemsize for name, array in self._arrays.items()}
+    def _check_sizes(self, arrays: dict[str, _Array]) -> None:
+        sizes = {name: math.prod(array.shape) * array.dtype.itemsize for name, array in arrays.items()}
         if sum(sizes.values()) > MAX_BYTES:
             raise self._error("the arrays are too large", f"{sum(sizes.values())} bytes, at most {MAX_BYTES}")
         whole = {labels for _, labels in self._pairs.values()} | {"classes"} & sizes.keys()
         for name in whole:
             if sizes[name] > MAX_LABEL_BYTES:
                 raise self._error(f"{name!r} is too large", f"{sizes[name]} bytes, at most {MAX_LABEL_BYTES}")
-            if self._arrays[name].dtype.kind not in "biufUS":
-                raise self._error(f"{name!r} is neither numbers nor text", str(self._arrays[name].dtype))
+            if arrays[name].dtype.kind not in "biufUS":
+                raise self._error(f"{name!r} is neither numbers nor text", str(arrays[name].dtype))
         for images, labels in self._pairs.values():
-            self._check_pair(self._arrays[images], self._arrays[labels])
-        if not sum(self._arrays[images].shape[0] for images, _ in self._pairs.values()):
+            self._check_pair(arrays[images], arrays[labels])
+        if not sum(arrays[images].shape[0] for images, _ in self._pairs.values()):
             raise self._error("the arrays are empty")
 
     def _check_pair(self, images: _Array, labels: _Array) -> None:
@@ -178,7 +200,7 @@ class NpzReader:
         array = self._arrays[name]
         with (
             self._refusing_damage(),
-            zipfile.ZipFile(self.file) as archive,
+            zipfile.ZipFile(self._path) as archive,
             archive.open(f"{name}.npy") as file,
         ):
             data = file.read()  # to its end, where the checksum is checked
@@ -187,9 +209,10 @@ class NpzReader:
     @functools.cached_property
     def _labels(self) -> dict[str, list[str]]:
         """Split -> name of each image's class."""
-        return {split: self._texts(labels) for split, (_, labels) in self._pairs.items()}
+        return {split: self._texts(labels, self.names) for split, (_, labels) in self._pairs.items()}
 
-    def _texts(self, name: str) -> list[str]:
+    def _texts(self, name: str, names: list[str]) -> list[str]:
+        """Returns an array as texts; of numbers, the names that they are the places of."""
         labels = self._load(name).ravel()
         if labels.dtype.kind in "US":
             with self._refusing_damage():
@@ -201,8 +224,8 @@ class NpzReader:
                 f"{name!r} holds numbers that are no classes", fix="labels must be integers or text"
             )
         numbers = [int(number) for number in labels.tolist()]
-        known = range(len(self.names))
-        return [self.names[number] if number in known else str(number) for number in numbers]
+        known = range(len(names))
+        return [names[number] if number in known else str(number) for number in numbers]
 
     @functools.cached_property
     def _scale(self) -> float:
@@ -224,7 +247,7 @@ class NpzReader:
     def _blocks(self, array: _Array, start: int, stop: int) -> Iterator[np.ndarray]:
         """Yields the rows of a range, some at a time."""
         rows = max(_BLOCK // array.row_bytes, 1)
-        with zipfile.ZipFile(self.file) as archive, archive.open(f"{array.name}.npy") as file:
+        with zipfile.ZipFile(self._path) as archive, archive.open(f"{array.name}.npy") as file:
             file.seek(array.start + start * array.row_bytes)
             for place in range(start, stop, rows):
                 count = min(rows, stop - place)
@@ -242,7 +265,8 @@ class NpzReader:
         return self._pairs.keys() - {""}
 
     def fingerprint(self, workspace: pathlib.Path) -> str:
-        return fingerprint_files(os.path.dirname(self.file), [os.path.basename(self.file)], workspace)
+        folder, name = os.path.split(self.file)
+        return Listing(folder).fingerprint([name], workspace)
 
     def chunks(self) -> list[tuple[str, range, list[str]]]:
         """Returns split, range and labels of each chunk; in order, as the file is read in order."""

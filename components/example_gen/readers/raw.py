@@ -17,6 +17,7 @@ REASONS = {
     "box_degenerate": "box has no area, or numbers that are none",
     "box_outside": "box lies outside its image, in part (clipped) or wholly (dropped)",
     "box_duplicate": "box covers another of the same class (IoU above 0.95)",
+    "box_overlap": "box nearly covers another of the same class (IoU 0.85 to 0.95): perhaps drawn twice",
     "unknown_class": "class is not among the known ones",
     "missing_image": "annotation without its image",
     "missing_annotation": "image without its annotation",
@@ -64,7 +65,7 @@ class RawObject:
     crowd: bool = False
     segmentation: typing.Any = None
     difficult: bool = False
-    field: str = ""
+    field: str = dataclasses.field(default="", compare=False)
 
 
 @dataclasses.dataclass(frozen=True)

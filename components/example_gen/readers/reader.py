@@ -10,12 +10,17 @@ from conveyor.pipeline.errors import UserError, did_you_mean
 
 # Name in `data.source` -> "module:class". A reader of its own: add a module here and one line.
 READERS = {
+    "coco": "conveyor.components.example_gen.readers.coco:COCOReader",
     "csv": "conveyor.components.example_gen.readers.csv_manifest:CsvManifestReader",
+    "digit_scenes": "conveyor.components.example_gen.readers.digit_scenes:DigitScenesReader",
     "digits": "conveyor.components.example_gen.readers.digits:DigitsReader",
     "folder": "conveyor.components.example_gen.readers.folder:FolderReader",
+    "masks": "conveyor.components.example_gen.readers.masks:MasksReader",
     "npz": "conveyor.components.example_gen.readers.npz:NpzReader",
     "tfds": "conveyor.components.example_gen.readers.tfds:TFDSReader",
     "tfrecord": "conveyor.components.example_gen.readers.tfrecord:TFRecordReader",
+    "voc": "conveyor.components.example_gen.readers.voc:VOCReader",
+    "yolo": "conveyor.components.example_gen.readers.yolo:YOLOReader",
 }
 
 
@@ -27,6 +32,10 @@ class Reader(typing.Protocol):
 
     Attributes:
         annotations: What it knows of an image: "label", "objects", "mask".
+
+    One whose source TFDS opens as it is has `in_place`, the name TFDS knows it by, and
+    `images(keys)`, which yields keys and encoded images. One with other classes for the pixels of
+    masks has `mask_classes()`.
     """
 
     annotations: frozenset[str]
@@ -62,7 +71,8 @@ def open_source(source: str) -> Reader:
     if name not in READERS:
         raise UserError(
             f"data.source: there is no reader {name!r}",
-            expected="digits, folder:DIR, csv:FILE, npz:FILE, tfrecord:DIR or tfds:NAME",
+            expected="digits, digit_scenes[:VARIANT], folder:DIR, coco:DIR, voc:DIR, yolo:DIR, masks:DIR,"
+            " csv:FILE, npz:FILE, tfrecord:DIR or tfds:NAME",
             received=source,
             fix=did_you_mean(name, READERS),
         )

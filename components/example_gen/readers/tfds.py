@@ -1,16 +1,21 @@
 """A TensorFlow Datasets name, such as `mnist` or `cifar10:3.0.2`, downloaded when it is not there.
 
-Features that are known: `image`; and `label` (a ClassLabel), `objects` (a Sequence with `bbox` and
-`label`), `segmentation_mask` (an Image or LabeledImage of class indices, 255 is void), as far as there
-are any. Boxes and masks are in the frame of the file's pixels, as TensorFlow decodes no orientation.
+Features that are known: `image`; and `label` (a ClassLabel), `objects` (a Sequence with `bbox`, `label`
+and perhaps `is_crowd`, `is_difficult` and `segmentation`, COCO's compressed run lengths),
+`segmentation_mask` (an Image or LabeledImage of class indices, 255 is void), as far as there are any.
+Boxes and masks are in the frame of the file's pixels, as TensorFlow decodes no orientation.
 """
 
+import dataclasses
 import functools
+import itertools
+import os
 import pathlib
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from conveyor.components.example_gen.readers.raw import RawExample, RawObject
+from conveyor.components.example_gen.readers.outlines import outline
+from conveyor.components.example_gen.readers.raw import Fault, RawExample, RawObject
 from conveyor.components.example_gen.readers.sizes import header_sizes
 from conveyor.pipeline.digest import digest_of, list_files
 from conveyor.pipeline.errors import UserError
@@ -20,7 +25,7 @@ _SHARD = 2000
 _DTYPES = ("uint8", "uint16")  # others are not stored as images of their own
 _VOID = 255
 _PARTS = {"label": "label", "objects": "objects", "mask": "segmentation_mask"}
-_OBJECT_PARTS = ("bbox", "label", "is_crowd", "is_difficult")
+_FLAGS = ("is_crowd", "is_difficult")
 
 
 class TFDSReader:
@@ -34,7 +39,9 @@ class TFDSReader:
     """
 
     def __init__(self, name: str):
-        self.name = name
+        path = os.path.abspath(os.path.expanduser(name))
+        self._is_directory = os.path.isfile(os.path.join(path, "dataset_info.json"))
+        self.name = path if self._is_directory else name
 
     @property
     def in_place(self) -> str:
@@ -61,10 +68,6 @@ class TFDSReader:
             ) from None
         return builder
 
-    @property
-    def _is_directory(self) -> bool:
-        return (pathlib.Path(self.name) / "dataset_info.json").is_file()
-
     @functools.cached_property
     def features(self) -> dict[str, typing.Any]:
         """The features that are known, by the names they have there."""
@@ -80,11 +83,21 @@ class TFDSReader:
             raise UserError(
                 "data.source: the data set has no labelled images",
                 expected="features `image` (an Image of uint8 or uint16) and `label` (a ClassLabel),"
-                " `objects` (a Sequence with `bbox` and `label`) or `segmentation_mask` (an Image)",
+                " `objects` (a Sequence with `bbox` and `label`) or `segmentation_mask` (a grey Image)",
                 received=" ".join(repr(all_features).split())[:300],
                 where=f"tfds:{self.name}",
             )
         return {"image": image, **found}
+
+    @property
+    def object_parts(self) -> list[str]:
+        """Names of the parts of objects that are known."""
+        import tensorflow_datasets as tfds
+
+        parts = dict(self.features["objects"].feature.items())
+        flags = [name for name in _FLAGS if getattr(parts.get(name), "shape", None) == ()]
+        text = isinstance(parts.get("segmentation"), tfds.features.Text)
+        return ["bbox", "label", *flags, *(["segmentation"] if text else [])]
 
     @property
     def annotations(self) -> frozenset[str]:
@@ -99,8 +112,8 @@ class TFDSReader:
     def mask_classes(self) -> list[str]:
         """Returns the names of pixels' classes; where they have none, all masks are read to know them."""
         feature = self.features["segmentation_mask"]
-        if names := getattr(feature, "labels", None):
-            return list(names)
+        if getattr(feature, "num_classes", None):
+            return list(feature.names)
         highest = max(self._indices(), default=0)
         return [f"class_{index}" for index in range(highest + 1)]
 
@@ -140,16 +153,24 @@ class TFDSReader:
         for offset, example in enumerate(self._read(list(self.features), part)):
             yield self._example(key_of(split, start + offset), split, example)
 
+    def images(self, keys: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+        """Yields key and encoded image of the named examples, in order."""
+        wanted: dict[str, set[int]] = {}
+        for split, index in map(place_of, keys):
+            wanted.setdefault(split, set()).add(index)
+        for split, indices in sorted(wanted.items()):
+            examples = itertools.islice(self._read(["image"], split), max(indices) + 1)
+            for index, example in enumerate(examples):
+                if index in indices:
+                    yield key_of(split, index), bytes(example["image"])
+
     def dataset(self, names: list[str], split: typing.Any, decode: bool = False) -> typing.Any:
         """Returns the named features as tf.data, in order; images encoded unless told."""
         import tensorflow_datasets as tfds
 
         wanted: dict[str, typing.Any] = dict.fromkeys(names, True)
         if "objects" in names:
-            known = self.features["objects"].feature
-            wanted["objects"] = {
-                part: True for part in (*_OBJECT_PARTS, "area", "segmentation") if part in known
-            }
+            wanted["objects"] = dict.fromkeys(self.object_parts, True)
         images = [name for name in names if name in ("image", "segmentation_mask")]
         decoders = {} if decode else {name: tfds.decode.SkipDecoding() for name in images}
         return self.builder.as_dataset(
@@ -171,24 +192,37 @@ class TFDSReader:
             name = self.features["label"].names[label]
         sizes = header_sizes(data) if {"objects", "segmentation_mask"} & self.features.keys() else None
         size = sizes[0] if sizes else None
-        objects = self._objects(example["objects"], size or (1, 1)) if "objects" in self.features else None
         mask = bytes(example["segmentation_mask"]) if "segmentation_mask" in self.features else None
-        return RawExample(key, name, split, data, objects=objects, mask=mask, size=size)
+        raw = RawExample(key, name, split, data, mask=mask, size=size)
+        if "objects" not in self.features:
+            return raw
+        found = [
+            self._object(example["objects"], index, size or (1, 1))
+            for index in range(len(example["objects"]["label"]))
+        ]
+        faults = tuple(
+            Fault("malformed", f"segmentation: {error}", f"objects[{index}].segmentation")
+            for index, (_, error) in enumerate(found)
+            if error
+        )
+        return dataclasses.replace(raw, objects=tuple(thing for thing, _ in found), faults=faults)
 
-    def _objects(self, parts: dict[str, typing.Any], size: tuple[int, int]) -> tuple[RawObject, ...]:
-        names, count = self.classes(), len(parts["label"])
-        flags = {name: parts.get(name, [False] * count) for name in ("is_crowd", "is_difficult")}
-        found = []
-        for index in range(count):
-            top, left, bottom, right = map(float, parts["bbox"][index])
-            box = left * size[0], top * size[1], right * size[0], bottom * size[1]
-            label = int(parts["label"][index])
-            crowd, difficult = (bool(values[index]) for values in flags.values())
-            found.append(RawObject(names[label] if label >= 0 else "", box, crowd, None, difficult))
-        return tuple(found)
+    def _object(
+        self, parts: dict[str, typing.Any], index: int, size: tuple[int, int]
+    ) -> tuple[RawObject, str]:
+        """Returns an object, and what is wrong with its outline."""
+        width, height = size
+        label = int(parts["label"][index])
+        top, left, bottom, right = map(float, parts["bbox"][index])
+        crowd, difficult = (bool(parts[name][index]) if name in parts else False for name in _FLAGS)
+        counts = bytes(parts["segmentation"][index]).decode("latin-1") if "segmentation" in parts else ""
+        segmentation, error = outline({"size": [height, width], "counts": counts} if counts else None)
+        label_name = self.classes()[label] if label >= 0 else ""
+        box = left * width, top * height, right * width, bottom * height
+        return RawObject(label_name, box, crowd, segmentation, difficult), error
 
-    def __getstate__(self) -> dict[str, str]:
-        return {"name": self.name}
+    def __getstate__(self) -> dict[str, typing.Any]:
+        return {"name": self.name, "_is_directory": self._is_directory}
 
 
 def key_of(split: str, index: int) -> str:
@@ -203,10 +237,17 @@ def place_of(key: str) -> tuple[str, int]:
 
 
 def _is_usable(feature: typing.Any) -> bool:
+    import numpy as np
     import tensorflow_datasets as tfds
 
     if isinstance(feature, tfds.features.Sequence):
-        parts = feature.feature
-        known = isinstance(parts, tfds.features.FeaturesDict) and {"bbox", "label"} <= parts.keys()
-        return known and isinstance(parts["label"], tfds.features.ClassLabel)
-    return isinstance(feature, tfds.features.ClassLabel | tfds.features.Image)
+        if not isinstance(feature.feature, tfds.features.FeaturesDict):
+            return False
+        parts = dict(feature.feature.items())
+        box, label = parts.get("bbox"), parts.get("label")
+        usual = tfds.features.BBoxFeature().bbox_format  # relative y, x, y, x
+        known = isinstance(box, tfds.features.BBoxFeature) and box.bbox_format == usual
+        return known and isinstance(label, tfds.features.ClassLabel)
+    if isinstance(feature, tfds.features.Image):  # of the class of each pixel
+        return feature.shape[-1] == 1 and np.dtype(feature.np_dtype) == np.uint8
+    return isinstance(feature, tfds.features.ClassLabel)

@@ -13,8 +13,6 @@ are read to know the classes. The split is told by a word in the file's name: tr
 """
 
 import functools
-import glob
-import io
 import os
 import pathlib
 import re
@@ -23,15 +21,18 @@ import typing
 from collections.abc import Iterator
 
 import google_crc32c
-import PIL.Image
 from tensorflow_datasets.proto import tf_example_pb2
 
-from conveyor.components.example_gen.readers.files import printable
-from conveyor.components.example_gen.readers.folder import SPLITS
+from conveyor.components.example_gen.readers.files import Listing, locate, read_limited
+from conveyor.components.example_gen.readers.names import SPLITS, printable
 from conveyor.components.example_gen.readers.raw import RawExample, RawObject
+from conveyor.components.example_gen.readers.sizes import header_sizes
+from conveyor.components.example_gen.readers.store import is_remote, kind_of, local_copy
+from conveyor.components.example_gen.readers.values import image_size
 from conveyor.pipeline.errors import UserError
-from conveyor.pipeline.fingerprint import fingerprint_files
 
+USAGE = "tfrecord:DIR or tfrecord:PATTERN"
+MAX_MAP_BYTES = 4 << 20
 MAX_RECORD_BYTES = 512 << 20
 _NAMED = re.compile(r"\.(tfrecords?|tfrec|records?)(?![a-z])", re.IGNORECASE)
 _LABEL_MAP = "label_map.pbtxt"
@@ -60,43 +61,71 @@ class TFRecordReader:
         UserError: There are no such files, or the first record has no image.
     """
 
-    annotations: frozenset[str] = frozenset({"label"})  # or objects: what the first record has
-
     def __init__(self, pattern: str):
-        self.folder, self.files = _find(pattern)
-        self._map_file = os.path.join(self.folder, _LABEL_MAP)
-        self.names = _read_label_map(self._map_file) if os.path.isfile(self._map_file) else {}
-        first = self._first()
+        self.folder, self._pattern = _folder_of(pattern)
+        if not self._paths:
+            raise UserError(
+                f"data.source: there are no TFRecord files in {printable(pattern)!r}",
+                expected=USAGE,
+                where=printable(self.folder),
+                fix="files in a folder are known by .tfrecord, .tfrecords, .tfrec or .record in their names",
+            )
+        if not is_remote(self.folder):
+            _ = self.names, self.annotations
+
+    @functools.cached_property
+    def _listing(self) -> Listing:
+        return Listing(self.folder)
+
+    @functools.cached_property
+    def _paths(self) -> list[str]:
+        """The relative paths of the files."""
+        if self._pattern:
+            return list(self._listing.matching(self._pattern))
+        return sorted(path for path in self._listing.walk() if _NAMED.search(os.path.basename(path)))
+
+    def _local(self, path: str) -> str:
+        return local_copy(os.path.join(self.folder, path))
+
+    @functools.cached_property
+    def names(self) -> dict[int, str]:
+        """Number -> name of the classes in the label map; none where there is no map."""
+        return _read_label_map(os.path.join(self.folder, _LABEL_MAP)) if self._listing.has(_LABEL_MAP) else {}
+
+    @functools.cached_property
+    def annotations(self) -> frozenset[str]:
+        """What the first record has."""
+        first, where = self._first(), printable(os.path.join(self.folder, self._paths[0]))
         if not {"image/encoded", "image"} & first.keys():
             raise UserError(
                 "data.source: the first record holds no image",
                 expected="image/encoded, or image",
                 received=", ".join(printable(name) for name in sorted(first)[:20]) or "no features",
-                where=self.files[0],
+                where=where,
             )
-        if any(name.startswith(_OBJECT) for name in first):
-            self.annotations = frozenset({"objects"})
+        return frozenset({"objects" if any(name.startswith(_OBJECT) for name in first) else "label"})
 
     def _first(self) -> _Features:
         """Returns the features of the first record that can be read."""
-        for path in self.files:
+        for path in self._paths:
             for example in self._parsed(path):
                 if example is not None:
                     return example
-        raise UserError("data.source: there is no record that can be read", where=self.files[0])
+        where = printable(os.path.join(self.folder, self._paths[0]))
+        raise UserError("data.source: there is no record that can be read", where=where)
 
     def _parsed(self, path: str) -> Iterator[_Features | None]:
         """Yields the features of each record, None for one that is no example, as far as records go."""
         try:
-            for _, data in read_records(path):
+            for _, data in read_records(self._local(path)):
                 yield _features(data)
         except (CorruptRecordError, OSError):
-            return  # is reported when it is read
+            return  # is told when it is read
 
     @functools.cached_property
     def _present(self) -> set[str]:
         found: set[str] = set()
-        for path in self.files:
+        for path in self._paths:
             for features in self._parsed(path):
                 try:
                     found |= set(self._class_names(features)) if features is not None else set()
@@ -115,19 +144,18 @@ class TFRecordReader:
         return {split for _, split in self.chunks()} - {""}
 
     def fingerprint(self, workspace: pathlib.Path) -> str:
-        names = [os.path.relpath(path, self.folder) for path in self.files]
-        return fingerprint_files(self.folder, names + [_LABEL_MAP] * bool(self.names), workspace)
+        maps = [_LABEL_MAP] if self._listing.has(_LABEL_MAP) else []
+        return self._listing.fingerprint([*self._paths, *maps], workspace)
 
     def chunks(self) -> list[tuple[str, str]]:
         """Returns relative path and split of each file: a file can only be read from its beginning."""
-        paths = [os.path.relpath(path, self.folder) for path in self.files]
-        return [(path, _split_of(path)) for path in paths]
+        return [(path, _split_of(path)) for path in self._paths]
 
     def read(self, chunk: tuple[str, str]) -> Iterator[RawExample]:
         path, split = chunk
         file, index = printable(path), -1
         try:
-            for index, (offset, data) in enumerate(read_records(os.path.join(self.folder, path))):
+            for index, (offset, data) in enumerate(read_records(self._local(path))):
                 yield self._example(f"{file}:{index}", split, offset, data)
         except CorruptRecordError as no:
             yield RawExample(
@@ -154,11 +182,13 @@ class TFRecordReader:
         if unknown := sorted(set(labels) - set(self.names.values())) if self.names else []:
             raise _MalformedError("unknown_class", f"class {unknown[0]!r} is not in {_LABEL_MAP}")
         if "objects" in self.annotations:
-            return RawExample(key, "", split, found[0], objects=_objects(features, labels, found[0]))
+            size = _size(features)
+            objects = _objects(features, labels, size or _shown_size(found[0]))
+            return RawExample(key, "", split, found[0], objects=objects, size=size)
         if len(labels) != 1 or not labels[0]:
             reason = "malformed" if len(labels) > 1 else "missing_annotation"
             raise _MalformedError(reason, f"{len(labels)} classes for one image")
-        return RawExample(key, labels[0], split, found[0])
+        return RawExample(key, labels[0], split, found[0], size=_size(features))
 
     def _class_names(self, features: _Features) -> list[str]:
         """Returns the classes of the objects, or of the image."""
@@ -211,27 +241,28 @@ def _masked_crc(data: bytes) -> bytes:
     return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
-def _find(pattern: str) -> tuple[str, list[str]]:
-    path = os.path.abspath(os.path.expanduser(pattern))
-    if os.path.isdir(path):
-        paths = glob.glob(os.path.join(glob.escape(path), "**"), recursive=True)
-        folder, paths = path, [name for name in paths if _NAMED.search(os.path.basename(name))]
-    else:
-        folder, paths = os.path.dirname(re.split(r"[*?\[]", path, maxsplit=1)[0]), glob.glob(path)
-    files = sorted(name for name in paths if os.path.isfile(name))
-    if not pattern or not files:
-        raise UserError(
-            f"data.source: there are no TFRecord files in {pattern!r}",
-            expected="tfrecord:DIR or tfrecord:GLOB",
-            where=path,
-            fix="files in a folder are known by .tfrecord, .tfrecords, .tfrec or .record in their names",
-        )
-    return folder, files
+def _folder_of(pattern: str) -> tuple[str, str]:
+    """Returns the folder in which to look, and the pattern below it; no pattern for all of the folder."""
+    folder, rest = pattern, ""
+    if kind_of(os.path.expanduser(pattern)) != "directory":
+        folder = os.path.dirname(re.split(r"[*?\[]", pattern, maxsplit=1)[0])
+        rest = pattern[len(folder) :].lstrip("/")
+        folder = folder or "."
+    path, is_folder = locate(folder if pattern else "", USAGE)
+    if not is_folder:
+        raise UserError("data.source: this is no folder", expected=USAGE, where=printable(path))
+    return path, rest
 
 
 def _read_label_map(path: str) -> dict[int, str]:
     """Returns number -> name. Source: object_detection/protos/string_int_label_map.proto."""
-    text = pathlib.Path(path).read_text(encoding="utf-8", errors="replace")[: 1 << 22]
+    try:
+        text = read_limited(path, MAX_MAP_BYTES).decode("utf-8", "replace")
+    except OSError as error:
+        received = str(error.strerror)
+        raise UserError(
+            "data.source: the label map cannot be read", received=received, where=printable(path)
+        ) from error
     names: dict[int, str] = {}
     items = [{m[1]: m[2] or m[3] or m[4] for m in _FIELD.finditer(item)} for item in _ITEM.findall(text)]
     for fields in items:
@@ -240,7 +271,7 @@ def _read_label_map(path: str) -> dict[int, str]:
             names[int(number)] = name
     if not items or len(set(names.values())) < len(items):
         raise UserError(
-            "data.source: a class in the label map lacks id or name, or is there twice", where=path
+            "data.source: a class in the label map lacks id or name, or is there twice", where=printable(path)
         )
     return names
 
@@ -272,17 +303,31 @@ def _values(features: _Features, name: str, kind: type) -> list[typing.Any]:
     return list(getattr(features[name], wanted).value)
 
 
-def _objects(features: _Features, labels: list[str], data: bytes) -> tuple[RawObject, ...]:
+def _size(features: _Features) -> tuple[int, int] | None:
+    """Returns the width and height that the message says."""
+    try:
+        sides = [_values(features, f"image/{side}", int) for side in ("width", "height")]
+    except _MalformedError:
+        return None
+    return image_size(*sides[0], *sides[1]) if [len(side) for side in sides] == [1, 1] else None
+
+
+def _shown_size(data: bytes) -> tuple[int, int]:
+    """Returns the width and height of an image as it is shown."""
+    if sizes := header_sizes(data):
+        return sizes[1]
+    raise _MalformedError("unreadable", "the header of the image is broken")
+
+
+def _objects(features: _Features, labels: list[str], size: tuple[int, int]) -> tuple[RawObject, ...]:
+    """Returns the objects, whose boxes are in shares of a width and height."""
     sides = [_values(features, f"{_OBJECT}bbox/{side}", float) for side in _SIDES]
     count = len(labels)
     flags = [_values(features, f"{_OBJECT}{name}", int) or [0] * count for name in ("is_crowd", "difficult")]
     if {len(values) for values in (*sides, *flags)} != {count}:
         lengths = ", ".join(f"{len(values)} {name}" for name, values in zip(_SIDES, sides, strict=True))
         raise _MalformedError("malformed", f"lists of objects differ in length: {count} classes, {lengths}")
-    try:
-        width, height = PIL.Image.open(io.BytesIO(data)).size
-    except Exception as error:  # of many kinds on hostile bytes
-        raise _MalformedError("unreadable", str(error).split(" <_io")[0]) from None
+    width, height = size
     return tuple(
         RawObject(
             label, (x1 * width, y1 * height, x2 * width, y2 * height), bool(crowd), None, bool(difficult)

@@ -16,28 +16,31 @@ from collections.abc import Iterator, Sequence
 import defusedxml.ElementTree
 
 from conveyor.components.example_gen.readers.files import (
-    SPLIT_ORDER,
     Listing,
-    UnsafePathError,
-    absolute,
-    is_image,
-    printable,
+    locate,
     read_image,
     read_limited,
     rejected,
+    shuffled,
+)
+from conveyor.components.example_gen.readers.names import (
+    SPLIT_ORDER,
+    SPLITS,
+    UnsafePathError,
+    is_image,
+    printable,
     safe_path,
     shown,
-    shuffled,
     suffix,
 )
-from conveyor.components.example_gen.readers.folder import SPLITS
 from conveyor.components.example_gen.readers.raw import Fault, RawExample, RawObject
+from conveyor.components.example_gen.readers.store import each
+from conveyor.components.example_gen.readers.values import image_size
 from conveyor.pipeline.errors import UserError
-from conveyor.pipeline.fingerprint import fingerprint_files
 
 USAGE = "voc:DIR, with DIR/JPEGImages/<name>.jpg and DIR/Annotations/<name>.xml"
 SETS = "ImageSets/Main"
-MAX_XML = 64 << 20  # bytes; the annotation of one image
+MAX_XML = 16 << 20  # bytes; the annotation of one image
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 
 
@@ -50,6 +53,7 @@ class _Item:
     reason: str = ""
     error: str = ""
     objects: tuple[RawObject, ...] = ()
+    size: tuple[int, int] | None = None
     faults: tuple[Fault, ...] = ()
 
 
@@ -69,7 +73,7 @@ class VOCReader:
     annotations = frozenset({"objects"})
 
     def __init__(self, argument: str):
-        self.folder = absolute(argument, USAGE)
+        self.folder, _ = locate(argument, USAGE)
         self._images_dir = self._find("jpegimages", "images")
         self._xml_dir = self._find("annotations")
 
@@ -99,14 +103,19 @@ class VOCReader:
 
     @functools.cached_property
     def _xmls(self) -> dict[str, str]:
-        names = sorted(name for name in self._listing.files(self._xml_dir) if suffix(name) == ".xml")
+        files = (name for name in self._listing.files(self._xml_dir) if not name.startswith("."))
+        names = sorted(name for name in files if suffix(name) == ".xml")
         return {os.path.splitext(name)[0]: f"{self._xml_dir}/{name}" for name in names}
+
+    @property
+    def _set_files(self) -> list[str]:
+        names = {"trainval.txt", *(f"{word}.txt" for word in SPLITS)} & self._listing.files(SETS)
+        return [f"{SETS}/{name}" for name in sorted(names)]
 
     @functools.cached_property
     def _sets(self) -> dict[str, list[str]]:
         """Set file -> the stems it names, in its order."""
-        names = {"trainval.txt", *(f"{word}.txt" for word in SPLITS)} & self._listing.files(SETS)
-        return {f"{SETS}/{name}": self._read_set(f"{SETS}/{name}") for name in sorted(names)}
+        return {path: self._read_set(path) for path in self._set_files}
 
     def _read_set(self, path: str) -> list[str]:
         try:
@@ -140,23 +149,21 @@ class VOCReader:
     @functools.cached_property
     def _items(self) -> list[_Item]:
         stems = sorted(self._images.keys() | self._xmls.keys() | self._members.keys())
-        return [item for stem in stems for item in self._items_of(stem)]
+        found = each(self._items_of, stems, self.folder)
+        return [item for items in found for item in items]
 
-    def _items_of(self, stem: str) -> Iterator[_Item]:
+    def _items_of(self, stem: str) -> list[_Item]:
         images, xml = self._images.get(stem, []), self._xmls.get(stem)
         split, faults = self._split(stem)
         if not images:
-            yield self._without_image(stem, xml, split)
-            return
+            return [self._without_image(stem, xml, split)]
         if xml is None:
-            yield _Item(
-                images[0], split, "missing_annotation", f"there is no {self._xml_dir}/{shown(stem)}.xml"
-            )
+            told = f"there is no {self._xml_dir}/{shown(stem)}.xml"
+            first = _Item(images[0], split, "missing_annotation", told)
         else:
-            yield self._annotated(_Item(images[0], split, faults=faults), xml)
-        for image in images[1:]:
-            error = f"{shown(xml)} goes with {shown(images[0])}" if xml else "there is no XML of its name"
-            yield _Item(image, split, "missing_annotation", error)
+            first = self._annotated(_Item(images[0], split, faults=faults), xml)
+        told = f"{shown(xml)} goes with {shown(images[0])}" if xml else "there is no XML of its name"
+        return [first, *(_Item(image, split, "missing_annotation", told) for image in images[1:])]
 
     def _without_image(self, stem: str, xml: str | None, split: str) -> _Item:
         if xml is not None:
@@ -197,6 +204,7 @@ class VOCReader:
         except ValueError as error:
             return _Item(item.key, item.split, "malformed", f"{shown(xml)}: {error}")
         found = [_object(element, index) for index, element in enumerate(root.findall("object"))]
+        item.size = image_size(root.findtext("size/width"), root.findtext("size/height"))
         item.objects = tuple(part for part in found if isinstance(part, RawObject))
         item.faults += tuple(part for part in found if isinstance(part, Fault))
         return item
@@ -209,19 +217,20 @@ class VOCReader:
 
     def fingerprint(self, workspace: pathlib.Path) -> str:
         images = [path for paths in self._images.values() for path in paths]
-        return fingerprint_files(self.folder, sorted([*images, *self._xmls.values(), *self._sets]), workspace)
+        return self._listing.fingerprint([*images, *self._xmls.values(), *self._set_files], workspace)
 
     def chunks(self) -> list[Sequence[_Item]]:
         return shuffled(self._items, lambda item: item.key)
 
     def read(self, chunk: Sequence[_Item]) -> Iterator[RawExample]:
-        for item in chunk:
-            if item.reason:
-                yield rejected(item.key, item.reason, item.error, item.split)
-                continue
-            data, error = read_image(self.folder, item.key)
-            key = printable(item.key)
-            yield RawExample(key, "", item.split, data, error, objects=item.objects, faults=item.faults)
+        yield from each(self._read, chunk, self.folder)
+
+    def _read(self, item: _Item) -> RawExample:
+        if item.reason:
+            return rejected(item.key, item.reason, item.error, item.split)
+        data, reason, error = read_image(self.folder, item.key)
+        example = RawExample(printable(item.key), "", item.split, data, error, reason)
+        return dataclasses.replace(example, objects=item.objects, size=item.size, faults=item.faults)
 
     def __getstate__(self) -> dict[str, str]:
         return {"folder": self.folder}  # workers get chunks, they need no listing
@@ -260,4 +269,4 @@ def _object(element: typing.Any, index: int) -> RawObject | Fault:
             "box_degenerate", f"{shown(label)}: from {left:g}, {top:g} to {right:g}, {bottom:g}", field
         )
     difficult = (element.findtext("difficult") or "").strip() not in ("", "0")
-    return RawObject(label, (left - 1, top - 1, right, bottom), difficult=difficult)
+    return RawObject(label, (left - 1, top - 1, right, bottom), difficult=difficult, field=field)

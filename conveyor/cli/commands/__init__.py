@@ -11,12 +11,13 @@ The docstring of a command's module is its help. The module imports nothing heav
 
 import types
 
-from conveyor.cli.commands import configs, evaluate, lineage, model, predict, run, runs, schema, show
+from conveyor.cli.commands import configs, evaluate, lineage, model, new, predict, run, runs, schema, show
 
 COMMANDS: dict[str, types.ModuleType] = {
     "run": run,
     "configs": configs,
     "schema": schema,
+    "new": new,
     "model": model,
     "runs": runs,
     "show": show,

@@ -5,7 +5,8 @@ import os
 import pytest
 from small_images import class_files, encode, noise, write_files
 
-from conveyor.components.example_gen.readers.folder import SUFFIXES, FolderReader
+from conveyor.components.example_gen.readers.folder import FolderReader
+from conveyor.components.example_gen.readers.names import SUFFIXES
 from conveyor.components.example_gen.readers.reader import open_source
 from conveyor.pipeline.errors import UserError
 
@@ -263,8 +264,9 @@ def test_folders_without_images(tmp_path, files, received):
 def test_no_folder(tmp_path, source):
     (tmp_path / "file").touch()
     source = source.format(file=tmp_path / "file")
-    with pytest.raises(UserError, match="the folder does not exist"):
+    with pytest.raises(UserError, match=r"no such file or folder|this is no folder") as caught:
         open_source(source)
+    assert caught.value.expected.startswith("folder:DIR")
 
 
 def test_the_home_folder_is_known(tmp_path, monkeypatch):

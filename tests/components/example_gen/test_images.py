@@ -1,8 +1,12 @@
 """What is stored of an image, and the facts about it, in hand-worked examples."""
 
+import io
+
 import numpy as np
 import PIL.Image
+import PIL.ImageOps
 import pytest
+import scipy.signal
 import tensorflow as tf
 from small_images import (
     chunk,
@@ -17,7 +21,7 @@ from small_images import (
     with_orientation,
 )
 
-from conveyor.components.example_gen.images import measure
+from conveyor.components.example_gen.images import RejectedError, contradicts, measure
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # of Pillow, on odd metadata
 GREY, COLOUR = noise(9, 7), noise(9, 7, 3)
@@ -240,3 +244,128 @@ def test_what_is_stored_the_graph_can_decode(name):
     # Decoders of JPEG may differ a little.
     atol = 5 if measured.data.startswith(b"\xff\xd8") else 0
     np.testing.assert_allclose(pixels, decode(measured.data).reshape(shape), atol=atol)
+
+
+# === sharpness and names ===
+
+
+@pytest.mark.parametrize("shape", [(9, 7), (3, 3), (40, 33)])
+def test_sharpness_against_scipy(shape):
+    pixels = noise(*shape, seed=5)
+    kernel = [[0, -1, 0], [-1, 4, -1], [0, -1, 0]]
+    edges = scipy.signal.convolve2d(pixels.astype(int), kernel, "valid")
+    assert measure(encode(pixels), MANY).sharpness == pytest.approx(edges.std(), abs=1e-4)
+
+
+@pytest.mark.parametrize("pixels", [np.full((9, 9), 7, np.uint8), GREY[:2], GREY[:, :2], GREY[:1, :1]])
+def test_nothing_is_sharp_in(pixels):
+    assert measure(encode(pixels), MANY).sharpness == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "expected"),
+    [
+        ("a.jpg", "JPEG", False),
+        ("a.JPEG", "JPEG", False),
+        ("a.jpe", "JPEG", False),
+        ("a.jfif", "JPEG", False),
+        ("a.jpg", "PNG", True),
+        ("a.png", "JPEG", True),
+        ("a.PNG", "PNG", False),
+        ("a.tif", "TIFF", False),
+        ("a.tiff", "JPEG", True),
+        ("a.pgm", "PPM", False),
+        ("a.bmp", "BMP", False),
+        ("a.gif", "PNG", True),
+        ("a.webp", "WEBP", False),
+        ("train/00000001", "PNG", False),  # no extension says nothing
+        ("a.dat", "PNG", False),
+        ("a.png.dat", "JPEG", False),
+        ("png/a", "JPEG", False),
+    ],
+)
+def test_names_that_say_another_format(name, kind, expected):
+    assert contradicts(name, kind) == expected
+
+
+# === large JPEGs, which are measured at a smaller scale ===
+
+
+def photo(height=480, width=640, seed=0):
+    """Pixels with a spectrum as of photographs: its amplitude falls with frequency; and a little noise."""
+    dice = np.random.default_rng(seed)
+    rows, columns = np.fft.fftfreq(height)[:, None] * height, np.fft.rfftfreq(width) * width
+    fall = 1 / np.maximum(1, np.hypot(rows, columns)) ** 1.5
+    layers = [
+        np.fft.irfft2(np.fft.rfft2(dice.normal(size=(height, width))) * fall, (height, width))
+        for _ in range(3)
+    ]
+    shared = np.stack([layers[0] + 0.3 * layer for layer in layers], -1)
+    scaled = 125 + 50 * (shared - shared.mean()) / shared.std() + dice.normal(0, 2, shared.shape)
+    return scaled.clip(0, 255).astype(np.uint8)
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"subsampling": 0, "quality": 90}])
+@pytest.mark.parametrize("size", [(480, 640), (1201, 1603), (330, 320)])
+def test_facts_of_a_large_jpeg(size, options):
+    pixels = photo(*size)
+    for source in (pixels, pixels[..., 0]):
+        data = encode(source, "JPEG", **options)
+        small, full = measure(data, MANY * 4), measure(data, MANY * 4, side=10**6)
+        assert small.data is full.data is data
+        assert (small.width, small.height) == (full.width, full.height) == size[::-1]
+        count = size[0] * size[1]
+        for channel in range(full.channels):
+            means = [found.pixel_sum[channel] / count for found in (small, full)]
+            squares = [found.pixel_square_sum[channel] / count for found in (small, full)]
+            stds = [np.sqrt(square - mean**2) for square, mean in zip(squares, means, strict=True)]
+            assert means[0] == pytest.approx(means[1], abs=0.5)
+            assert stds[0] == pytest.approx(stds[1], rel=0.06)
+        assert small.brightness == pytest.approx(full.brightness, abs=0.5)
+        exact = decode(data).reshape(count, -1).astype(np.int64)
+        assert full.pixel_sum == exact.sum(0).tolist()
+
+
+def verdict(data, side):
+    try:
+        return measure(data, MANY, side).data
+    except RejectedError as no:
+        return no.reason
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 40}])
+def test_damage_in_a_large_jpeg_is_found_at_a_smaller_scale(options):
+    """What is cut or overwritten anywhere is judged as if all pixels were computed."""
+    data = encode(photo(), "JPEG", **options)
+    for tenth in range(1, 10):
+        place = len(data) * tenth // 10
+        assert verdict(data[:place], 160) == "truncated"
+        for junk in (bytes(64), b"\xff" * 64, bytes(range(100, 164))):
+            damaged = data[:place] + junk + data[place + 64 :]
+            small, full = verdict(damaged, 160), verdict(damaged, 10**6)
+            assert small == full
+    assert verdict(data[:-2], 160) == verdict(data[:-2], 10**6)
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_a_large_jpeg_is_made_upright_at_full_scale(orientation):
+    pixels = photo(330, 650)[..., 0]
+    data = with_orientation(pixels, "JPEG", orientation)
+    measured = measure(data, MANY)
+    expected = np.asarray(PIL.ImageOps.exif_transpose(PIL.Image.open(io.BytesIO(data))))
+    np.testing.assert_array_equal(decode(measured.data), expected)
+    assert (measured.height, measured.width) == expected.shape
+    assert measured.orientation == orientation
+    assert measured.brightness == pytest.approx(expected.mean(), abs=0.5)
+
+
+@pytest.mark.parametrize("mode", ["CMYK", "RGB"])
+def test_a_large_jpeg_that_is_stored_anew_keeps_its_size(mode):
+    data = encode(PIL.Image.fromarray(photo(330, 650)).convert(mode), "JPEG")
+    data = data if mode == "CMYK" else data[:2] + b"\xff\0" + data[2:]  # stray bytes, which not all forgive
+    measured = measure(data, MANY)
+    assert measured.data.startswith(b"\x89PNG")
+    expected = np.asarray(PIL.Image.open(io.BytesIO(data)).convert("RGB"))
+    np.testing.assert_array_equal(decode(measured.data), expected)
+    assert (measured.width, measured.height) == (650, 330)
+    assert measured.pixel_sum == expected.astype(int).sum((0, 1)).tolist()

@@ -6,11 +6,13 @@ import subprocess
 import sys
 
 import numpy as np
+import pycocotools.mask
 import pytest
 from small_images import class_files, decode, encode, noise, write_files
 
 from conveyor.components.artifacts import Examples
 from conveyor.components.example_gen.ingest import ingest
+from conveyor.components.example_gen.readers.reader import open_source
 from conveyor.components.example_gen.settings import ExampleGenSettings
 from conveyor.pipeline.artifacts import seal
 
@@ -24,6 +26,7 @@ FILES = {
 INGEST = """
 import json, pathlib, sys
 from conveyor.components.artifacts import Examples
+from conveyor.components.example_gen.readers.reader import open_source
 from conveyor.components.example_gen.settings import ExampleGenSettings
 from conveyor.components.example_gen.stage import example_gen
 from conveyor.pipeline.artifacts import seal
@@ -94,3 +97,95 @@ def test_tfds_opens_it_without_this_package(examples):
         if key.endswith(".png") and pixels.shape[2:] != (4,):
             expected = np.broadcast_to(pixels.reshape(*pixels.shape[:2], -1), shape).sum((0, 1))
             assert sums == expected.tolist()
+
+
+# === objects and masks ===
+
+OPEN_ALL = """
+import json, sys
+import numpy as np
+import tensorflow_datasets as tfds
+
+builder = tfds.builder_from_directory(sys.argv[1])
+found = {}
+for split in builder.info.splits:
+    for example in tfds.as_numpy(builder.as_dataset(split=split)):
+        parts = {name: values.tolist() for name, values in example["objects"].items()}
+        parts["segmentation"] = [text.decode() for text in example["objects"]["segmentation"]]
+        parts["mask"] = example["segmentation_mask"].tolist() if "segmentation_mask" in example else None
+        found[example["id"].decode()] = {**parts, "shape": list(example["image"].shape)}
+features = builder.info.features
+ours = [name for name in sys.modules if name.partition(".")[0] == "conveyor"]
+masks = features["segmentation_mask"].names if "segmentation_mask" in features else []
+shards = {name: len(split.shard_lengths) for name, split in builder.info.splits.items()}
+names = features["objects"].feature["label"].names
+print(json.dumps({"found": found, "names": names, "masks": masks, "shards": shards, "ours": ours}))
+"""
+BOX = [10, 5, 20, 10]  # x, y, width, height; of 40 x 20 pixels
+
+
+def coco_files(count):
+    """Every fourth image has no object, the others a box, one with an outline, and one of many."""
+    rle = {"size": [20, 40], "counts": [0, 50, 750]}  # 2 1/2 columns from the left
+    annotations = []
+    for number in range(count):
+        things = [{"bbox": BOX}, {"bbox": [0, 0, 3, 20], "segmentation": rle}, {"bbox": BOX, "iscrowd": 1}]
+        annotations += [
+            {"image_id": number, "category_id": 3 + place, **thing}
+            for place, thing in enumerate(things[: number % 4])
+        ]
+    content = {
+        "images": [{"id": number, "file_name": f"{number}.png"} for number in range(count)],
+        "annotations": [{"id": number, **annotation} for number, annotation in enumerate(annotations)],
+        "categories": [{"id": 3 + place, "name": name} for place, name in enumerate("abc")],
+    }
+    images = {f"images/{number}.png": encode(noise(20, 40, 3, seed=number)) for number in range(count)}
+    return {**images, "all.json": json.dumps(content).encode()}
+
+
+def opened(source, out):
+    out.mkdir()
+    examples = Examples(out)
+    ingest(examples, ExampleGenSettings(source=source))
+    assert examples.quarantine() == []
+    found = run(OPEN_ALL, examples.dataset_dir)
+    assert found.pop("ours") == []
+    return examples, found
+
+
+def test_tfds_opens_objects_without_this_package(tmp_path):
+    _, found = opened(f"coco:{write_files(tmp_path / 'data', coco_files(150))}", tmp_path / "out")
+    assert (found["names"], found["masks"]) == (list("abc"), [])
+    assert found["shards"]["train"] == 3
+    assert len(found["found"]) == 150
+    for key, parts in found["found"].items():
+        count = int(key.split("/")[1].split(".")[0]) % 4
+        # y, x, y, x of 20 rows and 40 columns.
+        boxes = [[0.25, 0.25, 0.75, 0.75], [0, 0, 1, 0.075], [0.25, 0.25, 0.75, 0.75]][:count]
+        np.testing.assert_allclose(np.reshape(parts["bbox"], (-1, 4)), np.reshape(boxes, (-1, 4)), rtol=1e-6)
+        assert parts["label"] == [0, 1, 2][:count]
+        assert parts["area"] == [200, 50, 200][:count]
+        assert parts["is_crowd"] == [False, False, True][:count]
+        assert parts["is_difficult"] == [False] * count
+        assert [bool(text) for text in parts["segmentation"]] == [False, True, False][:count]
+        if count > 1:
+            drawn = pycocotools.mask.decode({"size": [20, 40], "counts": parts["segmentation"][1]})
+            assert drawn.T.ravel().tolist() == [1] * 50 + [0] * 750
+
+
+@pytest.mark.slow
+def test_tfds_opens_masks_without_this_package(tmp_path):
+    source = "digit_scenes:scenes,count=20,size=48"
+    _, found = opened(source, tmp_path / "out")
+    digits = [str(digit) for digit in range(10)]
+    assert (found["names"], found["masks"]) == (digits, ["background", *digits])
+    reader = open_source(source)
+    raws = {raw.key: raw for chunk in reader.chunks() for raw in reader.read(chunk)}
+    assert raws.keys() == found["found"].keys()
+    for key, parts in found["found"].items():
+        np.testing.assert_array_equal(np.array(parts["mask"])[..., 0], decode(raws[key].mask))
+        assert parts["shape"] == [48, 48, 3]
+        for thing, box, area in zip(raws[key].objects, parts["bbox"], parts["area"], strict=True):
+            np.testing.assert_allclose(np.array(box)[[1, 0, 3, 2]] * 48, thing.box, rtol=1e-5)
+            label = parts["label"][raws[key].objects.index(thing)]
+            assert (digits[label], area) == (thing.label, sum(thing.segmentation["counts"][1::2]))

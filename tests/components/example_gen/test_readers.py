@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from small_images import decode
 
 from conveyor.components.example_gen.readers.digits import DigitsReader
-from conveyor.components.example_gen.readers.reader import cut, open_source
+from conveyor.components.example_gen.readers.reader import READERS, cut, open_source
 from conveyor.pipeline.errors import UserError
 
 
@@ -52,7 +52,7 @@ def test_digits_are_the_same_every_time(tmp_path):
         ("digits:8", "takes no argument", ""),
         ("digit", "there is no reader 'digit'", "did you mean 'digits'?"),
         ("Folder:data", "there is no reader 'Folder'", "did you mean 'folder'?"),
-        ("", "there is no reader ''", "one of: csv, digits, folder, npz, tfds"),
+        ("", "there is no reader ''", "one of: " + ", ".join(sorted(READERS))),
         ("/data/images", "there is no reader '/data/images'", ""),
     ],
 )

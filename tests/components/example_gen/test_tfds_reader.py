@@ -4,9 +4,9 @@ import pickle
 
 import numpy as np
 import pytest
-import tensorflow as tf
 import tensorflow_datasets as tfds
 from small_images import decode, noise
+from small_tfds import mask_feature, objects_feature, write_tfds
 
 from conveyor.components.artifacts import Examples
 from conveyor.components.example_gen.ingest import ingest
@@ -20,26 +20,12 @@ PIXELS = [noise(4 + number, 5, 3, seed=number) for number in range(40)]
 
 
 def write(path, image, splits, label=LABEL):
-    """Writes a data set of split -> [(image, label)], in shards of 18, with TFDS and TensorFlow alone."""
-    path.mkdir(parents=True)
-    features = tfds.features.FeaturesDict({"image": image, "label": label})
-    names = tfds.core.ShardedFileTemplate(data_dir=path, dataset_name="small", filetype_suffix="tfrecord")
-    infos = []
-    for split, examples in splits.items():
-        shards = [examples[start : start + 18] for start in range(0, len(examples), 18)]
-        for number, shard in enumerate(shards):
-            file = path / f"small-{split}.tfrecord-{number:05d}-of-{len(shards):05d}"
-            with tf.io.TFRecordWriter(str(file)) as writer:
-                for pixels, label_of_one in shard:
-                    writer.write(features.serialize_example({"image": pixels, "label": label_of_one}))
-        lengths, own = [len(shard) for shard in shards], names.replace(split=split)
-        infos.append(
-            tfds.core.SplitInfo(name=split, shard_lengths=lengths, num_bytes=1, filename_template=own)
-        )
-    tfds.folder_dataset.write_metadata(
-        data_dir=path, features=features, split_infos=infos, filename_template=names, check_data=False
-    )
-    return path
+    """Writes a data set of split -> [(image, label)]."""
+    examples = {
+        split: [{"image": pixels, "label": number} for pixels, number in pairs]
+        for split, pairs in splits.items()
+    }
+    return write_tfds(path, {"image": image, "label": label}, examples)
 
 
 @pytest.fixture(scope="module")
@@ -153,6 +139,42 @@ def test_without_labelled_images(tmp_path, image, label):
     with pytest.raises(UserError, match="has no labelled images") as caught:
         open_source(f"tfds:{folder}").classes()
     assert "label" in caught.value.received
+
+
+BOX = tfds.features.BBoxFeature()
+XYWH = tfds.features.BBoxFeature(bbox_format="XYWH")
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        {"picture": tfds.features.Image(), "label": LABEL},
+        {"image": tfds.features.Image(), "category": LABEL},
+        {"image": tfds.features.Image(), "objects": tfds.features.Sequence({"box": BOX, "label": LABEL})},
+        {"image": tfds.features.Image(), "objects": tfds.features.Sequence({"bbox": BOX, "name": LABEL})},
+        {"image": tfds.features.Image(), "objects": tfds.features.Sequence({"bbox": XYWH, "label": LABEL})},
+        {"image": tfds.features.Image(), "objects": tfds.features.Sequence(LABEL)},
+        {"image": tfds.features.Image(), "segmentation_mask": tfds.features.Image()},  # of colours
+        {"image": tfds.features.Image(), "mask": tfds.features.LabeledImage(labels=["a"])},
+    ],
+)
+def test_features_that_are_not_known(features, tmp_path):
+    source = write_tfds(tmp_path / "data", features, {"train": []})
+    with pytest.raises(UserError, match="has no labelled images") as caught:
+        open_source(f"tfds:{source}").classes()
+    assert all(name in caught.value.received for name in features)
+    assert "`segmentation_mask`" in caught.value.expected
+
+
+def test_parts_that_are_known(tmp_path):
+    features = {"image": tfds.features.Image(), "label": LABEL}
+    odd = {"is_crowd": np.int64, "is_difficult": tfds.features.Tensor(shape=(2,), dtype=np.bool_)}
+    features["objects"] = objects_feature(**odd, segmentation=np.int64, id=np.int64)
+    features["segmentation_mask"] = mask_feature()
+    reader = open_source(f"tfds:{write_tfds(tmp_path / 'data', features, {'train': []})}")
+    assert reader.annotations == {"label", "objects", "mask"}
+    assert reader.object_parts == ["bbox", "label", "is_crowd"]
+    assert reader.mask_classes() == reader.classes() == ["cat", "dog"]
 
 
 @pytest.mark.parametrize(("name", "first"), [("mnist", "0"), ("fashion_mnist", "T-shirt/top")])

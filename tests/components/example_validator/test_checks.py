@@ -1,125 +1,103 @@
-"""Each anomaly: found where it is, not found where it is not, and what is said of it."""
-
-import copy
-import json
+"""Data against schema and needs: each anomaly found where it is, and not where it is not."""
 
 import pytest
-from google.protobuf import text_format
-from tensorflow_metadata.proto.v0 import schema_pb2
+from documents import brief, objects, split, statistics
 
-from conveyor.components.artifacts import Anomalies, Examples, Schema, Statistics
-from conveyor.components.example_validator.checks import find_anomalies
+from conveyor.components.example_validator.checks import check_needs, check_schema
 from conveyor.components.example_validator.settings import ExampleValidatorSettings
-from conveyor.components.example_validator.stage import example_validator
-from conveyor.components.schema_gen.infer import infer_schema, to_text
-from conveyor.pipeline.errors import UserError
-from conveyor.pipeline.stage import Context
+from conveyor.components.schema_gen.infer import infer_schema
+from conveyor.components.schema_gen.text import parse_schema
 
 
-def split(cat=5, dog=5, width=(20, 30), height=(10, 12)):
-    return {
-        "examples": cat + dog,
-        "classes": {"cat": cat, "dog": dog},
-        "formats": {"PNG": cat + dog},
-        "modes": {"L": cat + dog},
-        "width": {"min": width[0], "max": width[1]},
-        "height": {"min": height[0], "max": height[1]},
-        "bytes": {"min": 70, "max": 2_000_000},
-    }
-
-
-def statistics(**changed):
-    return {"train": split(), "validation": split(), "test": split(), **changed}
-
-
-def rows(count, reason="truncated", folder="cat"):
-    return [
-        {"file": f"{folder}/{number}.png", "reason": reason, "detail": "of it"} for number in range(count)
-    ]
-
-
-def check(document=None, schema=None, quarantine=(), read=100, **settings):
+def check(document=None, text=None, needs=()):
     document = document or statistics()
-    schema = schema or infer_schema(document)
-    return find_anomalies(document, schema, list(quarantine), read, ExampleValidatorSettings(**settings))
+    schema = infer_schema(document) if text is None else parse_schema(text, "here")
+    return check_schema(document, schema, list(needs))
 
 
-def brief(anomalies):
-    return [(one["kind"], one["severity"], one["split"]) for one in anomalies]
+def need(document=None, annotations=("label",), **settings):
+    return check_needs(document or statistics(), list(annotations), ExampleValidatorSettings(**settings))
+
+
+# === needs ===
 
 
 def test_clean_data():
-    assert check() == []
-
-
-def test_every_anomaly_has_the_same_fields():
-    document = statistics(test=split(cat=0, width=(1, 99)))
-    found = check(document, quarantine=rows(1))
-    assert len(found) == 3
-    for one in found:
-        assert set(one) == {"kind", "severity", "split", "short", "long", "examples"}
-        assert one["short"]
-        assert one["long"]
-
-
-@pytest.mark.parametrize(
-    ("bad", "read", "limit", "severity"),
-    [
-        (1, 100, 0.01, "warning"),
-        (1, 99, 0.01, "error"),
-        (3, 300, 0.01, "warning"),
-        (29, 100, 0.29, "warning"),
-        (1, 10_000, 0, "error"),
-        (10, 10, 1, "warning"),
-    ],
-)
-def test_the_share_set_aside(bad, read, limit, severity):
-    (one,) = check(quarantine=rows(bad), read=read, max_quarantine=limit)
-    assert brief([one]) == [("truncated", severity, "")]
-    assert f"{bad} of {read} files were set aside as truncated, such as cat/0.png" in one["long"]
-    assert ("data.max_quarantine is" in one["long"]) == (severity == "error")
-
-
-def test_each_reason_is_told():
-    found = check(quarantine=[*rows(2), *rows(30, "empty", "dog")], read=1000)
-    assert brief(found) == [("empty", "error", ""), ("truncated", "error", "")]
-    assert "3.20% in all, and data.max_quarantine is 1.00%" in found[0]["long"]
-    assert found[0]["examples"] == [f"dog/{number}.png" for number in range(10)]
-    assert found[1]["examples"] == ["cat/0.png", "cat/1.png"]
-    assert found[0]["short"] == "30 files set aside: empty"
+    assert check(needs=["label"]) == []
+    assert need(needs=["label"]) == []
 
 
 def test_an_empty_split():
-    document = statistics()
+    document = statistics(validation={"examples": 0})
     del document["test"]
-    (one,) = check(document)
+    (one,) = need(document)
     assert brief([one]) == [("empty_split", "error", "test")]
     assert "split test holds no example" in one["long"]
-    assert check(document, required_splits=["train"]) == []
-    found = check(statistics(), required_splits=["train", "extra"])
-    assert brief(found) == [("empty_split", "error", "extra")]
+    assert need(document, required_splits=["train"]) == []
+    found = need(document, required_splits=["validation", "extra"])
+    assert [one["split"] for one in found] == ["validation", "extra"]
+    assert check(document) == []
 
 
-def test_without_a_training_split():
-    found = check({"test": split()})
-    assert brief(found) == [("empty_split", "error", "train")]
+def test_an_annotation_the_task_needs():
+    (one,) = need(annotations=["mask", "objects"], needs=["mask", "label"])
+    assert brief([one]) == [("missing_need", "error", "")]
+    assert "needs label with each example, and the data has mask and objects only" in one["long"]
+
+
+@pytest.mark.parametrize(("needs", "severity"), [(["label"], "error"), ([], "warning")])
+def test_one_class_only(needs, severity):
+    document = {name: split(dog=0) for name in ("train", "test")}
+    (one,) = need(document, needs=needs)
+    assert brief([one]) == [("one_class", severity, "")]
+    assert "'cat'" in one["long"]
+    assert need({**document, "test": split(cat=0)}, needs=needs) == []
+
+
+# === classes ===
 
 
 def test_an_unknown_class():
-    document = statistics(train=split(dog=0))
-    found = check(document)
+    found = check(statistics(train=split(dog=0)))
     assert brief(found) == [
         ("unknown_class", "error", "validation"),
         ("unknown_class", "error", "test"),
     ]
-    assert "5 examples of split test are of class 'dog'" in found[1]["long"]
-    assert found[1]["short"] == "class dog is not in the schema"
+    assert "50 examples of split test are of class 'dog'" in found[1]["long"]
+
+
+def test_many_unknown_classes_are_one_anomaly():
+    many = {f"class {number}": 1 for number in range(30)}
+    (one,) = check({"train": split(), "test": {**split(), "classes": {"cat": 1, "dog": 69, **many}}})
+    assert "and 20 more" in one["long"]
+    assert len(one["long"]) < 400
 
 
 def test_a_missing_class():
     (one,) = check(statistics(validation=split(cat=0)))
     assert brief([one]) == [("missing_class", "warning", "validation")]
-    assert "split validation holds no example of class 'cat'" in one["long"]
+    assert "split validation holds no example of class 'cat': nothing is measured there" in one["long"]
+
+
+def test_a_class_of_the_users_schema_that_cannot_be_learnt():
+    text = "feature { name: 'label' string_domain { value: 'cat' value: 'dog' value: 'elk' } }"
+    found = check({"train": split(), "test": split()}, text)
+    assert brief(found) == [("missing_class", "warning", "train"), ("missing_class", "warning", "test")]
+    assert "they cannot be learnt" in found[0]["long"]
+
+
+def test_formats_and_modes():
+    document = statistics(test={**split(), "formats": {"PNG": 99, "GIF": 1}, "modes": {"RGB": 100}})
+    found = check(document)
+    assert brief(found) == [("unknown_format", "warning", "test"), ("unknown_mode", "warning", "test")]
+    assert "1 example of split test have the format 'GIF'; the schema knows 'PNG'" in found[0]["long"]
+
+
+def test_a_schema_that_says_nothing():
+    assert check(statistics(test=split(dog=0, width=(1, 999))), "") == []
+
+
+# === ranges ===
 
 
 @pytest.mark.parametrize(
@@ -134,121 +112,95 @@ def test_a_size_outside(changed, kind, said):
     (one,) = check(statistics(test=split(**changed)))
     assert brief([one]) == [(kind, "warning", "test")]
     assert said in one["long"]
-    assert "split test" in one["long"]
 
 
 def test_a_size_within():
     assert check(statistics(test=split(width=(25, 25), height=(10, 12)))) == []
 
 
-def test_the_gravest_first():
-    document = statistics(validation=split(cat=0), test=split(dog=0))
-    document["extra"] = {**split(), "classes": {"cat": 1, "dog": 1, "elk": 7}}
-    found = check(document)
-    assert [one["severity"] for one in found] == ["error", "warning", "warning"]
-    assert "7 examples of split extra are of class 'elk'" in found[0]["long"]
+@pytest.mark.parametrize(
+    ("limits", "found"), [("max: 30", 0), ("max: 29", 3), ("min: 20", 0), ("min: 21", 3)]
+)
+def test_a_range_with_one_end(limits, found):
+    text = f"feature {{ name: 'width' int_domain {{ {limits} }} }}"
+    assert len(check(text=text)) == found
 
 
-# === schemas that were edited ===
+def test_a_range_of_floats():
+    # 90.1 is no 32-bit float: the one next to it is larger
+    text = "feature { name: 'brightness' float_domain { min: 90.1 max: 200 } }"
+    assert check({"train": split(brightness=(90.1, 200))}, text) == []
+    (one,) = check({"train": split(brightness=(90, 200))}, text)
+    assert one["kind"] == "brightness_range"
 
 
-def edited(text):
-    return text_format.Parse(
-        "string_domain { name: 'label' value: 'cat' value: 'dog' } " + text, schema_pb2.Schema()
-    )
+# === presence ===
+
+
+@pytest.mark.parametrize(("needs", "severity"), [(["label"], "error"), ([], "warning")])
+def test_examples_without_a_label(needs, severity):
+    (one,) = check(statistics(test=split(unlabelled=3)), needs=needs)
+    assert brief([one]) == [("missing_values", severity, "test")]
+    assert "3 examples of 103 in split test have no label" in one["long"]
+
+
+def test_a_share_of_labels_that_will_do():
+    text = "feature { name: 'label' presence { min_fraction: 0.97 min_count: 50 } }"
+    assert check({"train": split(unlabelled=3)}, text) == []
+    assert len(check({"train": split(unlabelled=4)}, text)) == 1
+    assert len(check({"train": split(cat=40, dog=9)}, text)) == 1
+
+
+def test_what_the_data_does_not_have_at_all():
+    text = "feature { name: 'mask' presence { min_fraction: 1 } }"
+    (one,) = check({"train": split()}, text)
+    assert brief([one]) == [("missing_values", "warning", "train")]
+
+
+# === objects and masks ===
+
+
+def test_objects_like_those_of_the_training_split():
+    document = {
+        "train": split(objects=objects()),
+        "test": split(objects=objects(empty=2, most=12, size=(6, 60))),
+    }
+    assert check(document) == []
 
 
 @pytest.mark.parametrize(
-    ("limits", "found"),
+    ("changed", "kind", "severity", "said"),
     [
-        ("max: 30", 0),
-        ("max: 29", 3),
-        ("min: 20", 0),
-        ("min: 21", 3),
-        ("", 0),
+        ({"most": 13}, "objects_count", "warning", "have 2 to 13 objects; the schema says 0 to 12"),
+        ({"size": (4, 40)}, "objects_size_range", "warning", "objects/size from 4 to 40"),
+        ({"nuclei": 0}, "missing_class", "warning", "no object of class 'nucleus'"),
     ],
 )
-def test_a_range_with_one_end(limits, found):
-    schema = edited(f"feature {{ name: 'width' type: INT int_domain {{ {limits} }} }}")
-    assert len(check(schema=schema)) == found
+def test_objects_unlike_those_of_the_training_split(changed, kind, severity, said):
+    (one,) = check({"train": split(objects=objects()), "test": split(objects=objects(**changed))})
+    assert brief([one]) == [(kind, severity, "test")]
+    assert said in one["long"]
 
 
-def test_a_range_of_bytes():
-    schema = edited("feature { name: 'bytes' type: INT int_domain { max: 1000000 } }")
-    found = check(schema=schema)
-    assert brief(found)[0] == ("bytes_range", "warning", "train")
-    assert "bytes from 70 to 2000000; the schema says -inf to 1000000" in found[0]["long"]
+def test_an_unknown_class_of_objects():
+    (one,) = check({"train": split(objects=objects(nuclei=0)), "test": split(objects=objects())})
+    assert brief([one]) == [("unknown_class", "error", "test")]
+    assert "10 objects of split test are of class 'nucleus'" in one["long"]
 
 
-def test_a_range_of_what_is_not_measured():
-    schema = edited("feature { name: 'widht' type: INT int_domain { max: 64 } }")
-    with pytest.raises(UserError, match="range of widht, which is not measured") as caught:
-        check(schema=schema)
-    assert "'width'" in caught.value.fix
+def test_no_objects_in_a_split():
+    none = {**objects(), "count": 0, "classes": {"cell": 0, "nucleus": 0}, "size": None, "aspect": None}
+    (one,) = check({"train": split(objects=objects()), "test": split(objects=none)})
+    assert one["kind"] == "missing_class"
+    text = "feature { name: 'objects' presence { min_fraction: 1 } }"
+    (one,) = check({"train": split(objects=objects(empty=1))}, text)
+    assert "1 example of 100" in one["long"]
 
 
-def test_a_schema_without_classes():
-    schema = text_format.Parse("string_domain { name: 'labels' value: 'cat' }", schema_pb2.Schema())
-    with pytest.raises(UserError, match="does not say which classes") as caught:
-        check(schema=schema)
-    assert caught.value.received == "labels"
-    with pytest.raises(UserError, match="does not say which classes") as caught:
-        check(schema=schema_pb2.Schema(feature=[{"name": "width"}]))
-    assert caught.value.received == "no string_domain"
-
-
-# === the stage ===
-
-
-@pytest.fixture
-def judge(tmp_path):
-    """Runs the stage; returns its output."""
-
-    def judge(document, quarantine, read, **settings):
-        inputs = {"examples": Examples, "statistics": Statistics, "schema": Schema, "anomalies": Anomalies}
-        artifacts = {name: kind(tmp_path / name) for name, kind in inputs.items()}
-        for artifact in artifacts.values():
-            artifact.path.mkdir()
-        lines = [json.dumps(row) + "\n" for row in quarantine]
-        artifacts["examples"].quarantine_file.write_text("".join(lines), encoding="utf-8")
-        artifacts["examples"].properties["read"] = read
-        artifacts["statistics"].write(document)
-        artifacts["schema"].file.write_text(to_text(infer_schema(document)), encoding="utf-8")
-        example_validator(**artifacts, settings=ExampleValidatorSettings(**settings), context=Context())
-        return artifacts["anomalies"]
-
-    return judge
-
-
-def test_clean_data_pass(judge):
-    anomalies = judge(statistics(), [], 30)
-    assert anomalies.read() == []
-    assert anomalies.properties == {"summary": {"anomalies": 0}}
-
-
-def test_warnings_pass(judge):
-    anomalies = judge(statistics(test=split(cat=0)), rows(1), 100)
-    assert [one["severity"] for one in anomalies.read()] == ["warning", "warning"]
-    assert anomalies.properties == {"summary": {"anomalies": 2}}
-
-
-def test_errors_close_the_gate(judge):
-    document = statistics(train=split(dog=0))
-    before = copy.deepcopy(document)
-    anomalies = judge(document, rows(3), 100)
-    assert document == before
-    assert anomalies.properties["summary"] == {"anomalies": 3}
-    gate = anomalies.properties["gate"]
-    assert gate["reason"].startswith("the data did not pass: 3 of 100 files were set aside")
-    assert "3.00% in all, and data.max_quarantine is 1.00%" in gate["reason"]
-    assert "class 'dog'" in gate["reason"]
-    assert gate["fix"]
-
-
-def test_the_gate_says_nothing_of_warnings(judge):
-    anomalies = judge(
-        statistics(validation=split(cat=0), test=split(cat=0)), [], 100, required_splits=["extra"]
+def test_masks():
+    known, other = (
+        {"shares": {}, "images": images} for images in ({"sky": 4, "sea": 0}, {"sky": 0, "sea": 4})
     )
-    assert anomalies.properties["summary"] == {"anomalies": 3}
-    assert "class 'cat'" not in anomalies.properties["gate"]["reason"]
-    assert "split extra" in anomalies.properties["gate"]["reason"]
+    found = check({"train": split(mask=known), "test": split(mask=other)})
+    assert brief(found) == [("unknown_class", "error", "test"), ("missing_class", "warning", "test")]
+    assert "4 masks of split test are of class 'sea'" in found[0]["long"]

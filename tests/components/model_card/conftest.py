@@ -215,3 +215,124 @@ def hostile_run(tmp_path) -> Run:
     return Run(
         tmp_path / "hostile", ["cat", HOSTILE, "<!--", "\u2028${x}", "datum['x']", "javascript:alert(1)"]
     )
+
+
+def summary(*values: float) -> dict:
+    """Returns what the statistics say of some numbers."""
+    ordered = sorted(values)
+    cuts = [ordered[number * (len(ordered) - 1) // 10] for number in range(11)]
+    ends = {"min": ordered[0], "max": ordered[-1], "mean": sum(values) / len(values), "std": 1.0}
+    return {**ends, "quantiles": cuts, "sketch": {"0": len(values)}}
+
+
+class DataRun(Run):
+    """A finished check of data with objects and masks, without labels and without a model."""
+
+    position = [[(x - 8) ** 2 // (y + 1) for x in range(16)] for y in range(16)]
+
+    def __init__(self, folder: pathlib.Path, classes: list[str], name: str = "slide.jpg"):
+        self.name = name
+        super().__init__(folder, classes)
+
+    def card(self, settings=None, **more) -> str:
+        return super().card(settings or ModelCardSettings(data_only=True), **more)
+
+    def _data(self):
+        splits = {"test": 40, "train": 160, "validation": 0}
+        properties = {"splits": splits, "classes": self.classes, "quarantined": 2, "faults": 25, "read": 202}
+        examples = self.make("examples", kinds.Examples, properties)
+        (examples.path / "previews").mkdir(exist_ok=True)
+        self._picture(examples.path / "previews" / "0.jpg", (256, 192))
+        rows = [
+            *[self._row("box_outside", "clipped", field=f"objects[{i}]") for i in range(22)],
+            self._row("unreadable", "set_aside"),
+            self._row("truncated", "set_aside"),
+            self._row("box_degenerate", "dropped", field="objects[3]"),
+            self._row("image_size", "kept"),
+            self._row("a reason of tomorrow", "kept"),
+        ]
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        examples.quarantine_file.write_text(text, encoding="utf-8")
+        self.make("statistics", kinds.Statistics).write(
+            {name: self._split(count) for name, count in splits.items() if count}
+        )
+        anomalies = self.make("anomalies", kinds.Anomalies)
+        self._picture(anomalies.path / "pair.jpg", (800, 300))
+        anomalies.write([self._anomaly("warning", []), self._anomaly("error", ["pair.jpg"] * 3)])
+
+    def _picture(self, file: pathlib.Path, size: tuple[int, int]):
+        PIL.Image.radial_gradient("L").resize(size).convert("RGB").save(file)
+
+    def _row(self, reason: str, action: str, field: str = "") -> dict[str, str]:
+        row = {"file": self.name, "field": field, "reason": reason, "action": action}
+        return {
+            **row,
+            "detail": f"{self.name} is not as it must be",
+            **({"preview": "previews/0.jpg"} if field else {}),
+        }
+
+    def _anomaly(self, severity: str, files: list[str]) -> dict:
+        pictures = [{"file": file, "caption": f"train {self.name} and test {self.name}"} for file in files]
+        return {
+            "kind": "near_duplicate",
+            "severity": severity,
+            "split": "test",
+            "short": f"a short {severity} about {self.name}",
+            "long": f"a long {severity} about {self.name}",
+            "examples": [self.name] * 7,
+            "pictures": pictures,
+        }
+
+    def _split(self, count: int) -> dict:
+        some = [float(40 + (7 * i) % 50) for i in range(count)]
+        return {
+            "examples": count,
+            "width": summary(*[640.0] * count),
+            **dict.fromkeys(("height", "aspect", "bytes", "brightness", "sharpness"), summary(*some)),
+            "formats": {"jpeg": count},
+            "modes": {"RGB": count - 1, "CMYK": 1},
+            "channel_mean": [120.0, 100.0, 90.0],
+            "channel_std": [40.0, 41.0, 42.0],
+            "objects": {
+                "count": 9 * count,
+                "crowd": 1,
+                "difficult": 2,
+                "empty_images": 3,
+                "classes": {name: 9 * count // (1 + i) for i, name in enumerate(self.classes)},
+                "per_image": summary(0, 2, 9),
+                "size": summary(2, *some, 400),
+                "aspect": summary(*some),
+                "relative_size": summary(0.01, 0.2, 0.9),
+                "position": self.position,
+                "per_class": {
+                    name: {"count": 3, "images": 2, "size": summary(i + 1, i + 30), "aspect": summary(1, 2)}
+                    for i, name in enumerate(self.classes)
+                },
+            },
+            "mask": {
+                "shares": {name: 1 / len(self.classes) for name in self.classes},
+                "images": dict.fromkeys(self.classes, count // 2),
+                "void": 0.0125,
+            },
+        }
+
+    def _model(self):
+        self.made |= dict.fromkeys(("transform_graph", "model"))
+
+    def _evaluation(self):
+        self.made["evaluation"] = None
+
+    def _verdicts(self):
+        self.made |= dict.fromkeys(("blessing", "infra_blessing", "pushed"))
+
+
+@pytest.fixture
+def data_run(tmp_path) -> DataRun:
+    """A check of data of three plainly named classes."""
+    return DataRun(tmp_path / "data", ["RBC", "WBC", "Platelets"])
+
+
+@pytest.fixture
+def hostile_data_run(tmp_path) -> DataRun:
+    """A check of data whose classes, files and details mean harm."""
+    return DataRun(tmp_path / "hostile_data", ["cat", HOSTILE, "<!--"], name=HOSTILE)

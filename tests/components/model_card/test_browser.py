@@ -37,7 +37,7 @@ def test_charts_are_drawn(run, tmp_path):
     dom, complaints = _open(run.folder / "card" / "model_card.html", tmp_path / "profile")
     charts = re.findall(r"<figure data-chart.*?</figure>", dom, re.DOTALL)
     assert complaints == ""
-    assert len(charts) == 7
+    assert len(charts) == 11
     assert all("<svg " in chart and 'class="marks"' in chart for chart in charts)
     assert not any("could not be drawn" in chart for chart in charts)
     rects = re.findall(r'aria-roledescription="bar"', dom)
@@ -47,7 +47,24 @@ def test_charts_are_drawn(run, tmp_path):
         assert f">{label}</text>" in dom
 
 
-def test_hostile_names_are_only_names(hostile_run, tmp_path):
+def test_pictures_of_the_data_are_drawn(data_run, tmp_path):
+    data_run.card()
+    dom, complaints = _open(data_run.folder / "card" / "model_card.html", tmp_path / "profile")
+    charts = re.findall(r"<figure data-chart.*?</figure>", dom, re.DOTALL)
+    assert complaints == ""
+    assert len(charts) == 15
+    assert all('class="marks"' in chart for chart in charts)
+    (heat,) = [chart for chart in charts if "Where objects are" in chart]
+    places = sum(count > 0 for row in data_run.position for count in row)
+    assert len(re.findall(r'aria-roledescription="rect mark"', heat)) == 2 * places
+    sizes = next(chart for chart in charts if "Object size in its image" in chart)
+    assert len(re.findall(r'aria-roledescription="tick"', sizes)) == 2  # the medians of two splits
+    assert ">square root of the share of the image</text>" in sizes
+
+
+@pytest.mark.parametrize("name", ["hostile_run", "hostile_data_run"])
+def test_hostile_names_are_only_names(name, request, tmp_path):
+    hostile_run = request.getfixturevalue(name)
     hostile_run.card()
     dom, complaints = _open(hostile_run.folder / "card" / "model_card.html", tmp_path / "profile")
     assert complaints == ""

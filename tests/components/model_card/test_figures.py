@@ -46,9 +46,24 @@ def _bars(low):
     return {"kind": "bars", "x": "value", "y": "class", "items": items}
 
 
+def _ranges(*groups, x="pixels"):
+    summaries = {f"group {i}": {"mean": 5.0, "quantiles": list(cuts)} for i, cuts in enumerate(groups)}
+    return {"kind": "ranges", "x": x, "y": "split", "groups": summaries}
+
+
+def _heatmap(*groups):
+    counts = {f"group {i}": rows for i, rows in enumerate(groups)}
+    return {"kind": "heatmap", "x": "left to right", "y": "bottom to top", "groups": counts}
+
+
 @pytest.mark.parametrize(
     "plot",
     [
+        _ranges(range(11)),
+        _ranges(*[range(1, 12)] * 200),
+        _ranges([1, 5, 9000]),
+        _heatmap([[0, 1], [2, 0]], [[0, 0], [0, 0]]),
+        {"kind": "counts", "x": "share", "y": "class", "shares": True, "groups": {"train": {"a": 0.25}}},
         _lines(1),
         _lines(1, points=1),
         _lines(10, points=500),
@@ -71,6 +86,47 @@ def test_a_chart_is_valid_vega_lite(plot):
 
 def _rows(figure):
     return json.loads(figure.spec)["datasets"]["rows"]
+
+
+def test_ranges_cut_at_the_quantiles():
+    figure = _draw(_ranges(range(10, 21)))
+    (row,) = _rows(figure)
+    assert row == {
+        "name": "group 0",
+        "low": 10,
+        "outer_low": 11,
+        "inner_low": 13,
+        "median": 15,
+        "inner_high": 17,
+        "outer_high": 19,
+        "high": 20,
+        "mean": 5.0,
+    }
+    assert "Light bar: the middle 80% of all. Dark bar: the middle 40%." in figure.caption
+    assert "middle 50%" in _draw(_ranges(range(5))).caption
+
+
+@pytest.mark.parametrize(
+    ("groups", "kind"),
+    [([[1, 2, 49]], None), ([[1, 2, 50]], "log"), ([[1, 2, 3], [9, 20, 60]], "log"), ([[0, 2, 5000]], None)],
+)
+def test_a_wide_range_has_a_logarithmic_scale(groups, kind):
+    figure = _draw(_ranges(*groups))
+    scale = json.loads(figure.spec)["layer"][0]["encoding"]["x"]["scale"]
+    assert scale.get("type") == kind
+    assert ("logarithmic" in figure.caption) == (kind == "log")
+
+
+def test_a_heat_map_has_its_places_where_they_were_counted():
+    figure = _draw(_heatmap([[0, 4, 0], [1, 0, 0]], [[0, 0, 0], [0, 0, 10]]))
+    assert [list(row.values()) for row in _rows(figure)] == [
+        ["group 0", 0, 1, 4, 1.0],
+        ["group 0", 1, 0, 1, 0.25],
+        ["group 1", 1, 2, 10, 1.0],
+    ]
+    encoding = json.loads(figure.spec)["encoding"]
+    assert encoding["x"]["scale"]["domain"] == [0, 1, 2]  # also columns in which nothing is
+    assert encoding["y"]["scale"]["domain"] == [0, 1]
 
 
 def test_long_lines_are_thinned_and_it_is_said():
@@ -124,7 +180,15 @@ def test_an_unknown_kind_is_shown_as_it_is():
 
 
 @pytest.mark.parametrize(
-    "plot", [{"kind": "lines"}, {"kind": "matrix", "labels": 3}, {"kind": "gallery", "items": [{}]}, {}]
+    "plot",
+    [
+        {"kind": "lines"},
+        {"kind": "matrix", "labels": 3},
+        {"kind": "gallery", "items": [{}]},
+        {"kind": "ranges", "x": "", "y": "", "groups": {}},
+        {"kind": "heatmap", "groups": {}},
+        {},
+    ],
 )
 def test_a_plot_that_lacks_something_is_shown_as_it_is(plot):
     figure = _draw(plot)
@@ -165,6 +229,12 @@ def test_large_pictures_are_shrunk_and_say_nothing_of_their_origin(tmp_path):
     kind, shown = _decode(picture)
     assert (kind, shown.size, picture["small"]) == ("data:image/jpeg", (256, 171), False)
     assert b"somebody" not in base64.b64decode(picture["src"].partition(",")[2])
+
+
+def test_two_pictures_side_by_side_keep_the_size_of_one(tmp_path):
+    PIL.Image.new("RGB", (1600, 600)).save(tmp_path / "a.jpg")
+    (picture,), _ = _album(tmp_path, "a.jpg")
+    assert _decode(picture)[1].size == (512, 192)
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "F"])

@@ -107,8 +107,9 @@ def test_all_is_told(run):
         "0.9796 – 0.9935",
         "1,797 examples, 10 classes.",
         "8 – 12 (mean 8.4)",
-        "23 files of 1,820 could not be used.",
-        "And 3 more, in quarantine.jsonl",
+        "1,820 files were read",
+        "empty 23 has no content",
+        "3 more rows in quarantine.jsonl",
         "23 of 1820 files were set aside as empty",
         "64,458",
         "any × 16 × 16 × 32",
@@ -172,7 +173,7 @@ def test_a_run_that_the_data_stopped(run):
     assert "Not judged" in page.words
     assert "Not pushed" in page.words
     sections = [attrs["id"] for tag, attrs in page.tags if tag == "section"]
-    assert sections == ["data", "lineage", "config"]
+    assert sections == ["data", "anomalies", "quarantine", "statistics", "lineage", "config"]
 
 
 def test_a_run_that_the_evaluation_stopped(run):
@@ -211,5 +212,10 @@ def test_nothing_set_aside_nothing_recorded(run):
     run.made["anomalies"].write([])
     run.made["blessing"].write({"blessed": True, "checks": []})
     page = _Reader(run.card(lineage=[]))
-    for told in ("No file of 1,820.", "None was found.", "No check was asked for", "None was recorded."):
+    for told in (
+        "Nothing was set aside of 1,820 files.",
+        "None was found.",
+        "No check was asked for",
+        "None was recorded.",
+    ):
         assert told in page.text

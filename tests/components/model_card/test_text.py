@@ -7,7 +7,7 @@ import pytest
 
 from conveyor.components.model_card.results import Results
 from conveyor.components.model_card.sections import metrics_section
-from conveyor.components.model_card.text import cell, finite, last_parts, number, plural, shorten_paths
+from conveyor.components.model_card.text import cell, clip, finite, last_parts, number, plural, shorten_paths
 
 
 @pytest.mark.parametrize(
@@ -47,6 +47,11 @@ def test_cell(value, text):
 
 def test_plural():
     assert [plural(count, "file") for count in (0, 1, 1234)] == ["0 files", "1 file", "1,234 files"]
+
+
+def test_clip_keeps_both_ends_of_a_name():
+    assert clip("a" * 300) == "a" * 300
+    assert clip("folder/" * 99 + "7.png", 25) == "folder/fold … older/7.png"
 
 
 def test_finite():

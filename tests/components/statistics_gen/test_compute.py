@@ -12,10 +12,13 @@ import tensorflow_datasets as tfds
 from small_images import class_files, encode, noise, write_files
 
 from conveyor.components.artifacts import Examples, Statistics
-from conveyor.components.example_gen.ingest import FACTS, ingest
+from conveyor.components.example_gen.ingest import ingest
 from conveyor.components.example_gen.settings import BeamSettings, ExampleGenSettings
+from conveyor.components.facts import FACTS
 from conveyor.components.statistics_gen.compute import compute_statistics
+from conveyor.components.statistics_gen.messages import to_proto
 from conveyor.components.statistics_gen.settings import StatisticsGenSettings
+from conveyor.components.statistics_gen.sketch import Sketch
 from conveyor.components.statistics_gen.stage import statistics_gen
 from conveyor.pipeline.stage import Context
 
@@ -28,6 +31,9 @@ def row(label, width, height, size, pixels, kind="PNG"):
     return {
         "key": "key",
         "label": label,
+        "sharpness": 1.5,
+        "objects": [],
+        "mask_pixels": [],
         "width": width,
         "height": height,
         "bytes": size,
@@ -50,7 +56,9 @@ def make_examples(path, shards, classes, channels):
         pyarrow.parquet.write_table(table, examples.facts_dir / f"{name}.parquet")
         split = name.rpartition("-")[0]
         counts[split] = counts.get(split, 0) + len(rows)
-    examples.properties.update(splits=counts, classes=classes, channels=channels)
+    examples.properties.update(
+        splits=counts, classes=classes, channels=channels, annotations=["label"], mask_classes=[]
+    )
     return examples
 
 
@@ -84,7 +92,13 @@ def test_by_hand(tmp_path):
     assert (width["min"], width["max"], width["mean"]) == (2, 4, pytest.approx(8 / 3))
     assert width["std"] == pytest.approx(math.sqrt(8 / 9))
     assert width["quantiles"] == [pytest.approx(value, rel=0.005) for value in (2, 2, 4)]
-    assert train["height"] == {"min": 1, "max": 1, "mean": 1, "std": 0, "quantiles": [1, 1, 1]}
+    height = {"min": 1, "max": 1, "mean": 1, "std": 0, "quantiles": [1, 1, 1]}
+    assert {**train["height"], "sketch": None} == {**height, "sketch": None}
+    assert train["aspect"]["max"] == 4
+    assert (train["sharpness"]["min"], train["sharpness"]["max"]) == (1.5, 1.5)
+    assert {name: values["examples"] for name, values in train["per_class"].items()} == {"cat": 1, "dog": 2}
+    assert train["per_class"]["dog"]["width"]["mean"] == 3
+    assert train["per_class"]["dog"]["brightness"]["max"] == 100
     # Bytes 70, 80, 90: variance (100 + 0 + 100) / 3.
     assert (train["bytes"]["mean"], train["bytes"]["std"]) == (80, pytest.approx(math.sqrt(200 / 3)))
     # Brightness 127.5, 100, 25.
@@ -93,6 +107,41 @@ def test_by_hand(tmp_path):
     assert found["test"]["channel_mean"] == [7]
     assert found["test"]["channel_std"] == [0]
     assert found["test"]["classes"] == {"cat": 1, "dog": 0, "elk": 0}
+    assert "objects" not in train
+    assert "mask" not in train
+
+
+def test_a_split_without_examples(tmp_path):
+    examples = make_examples(tmp_path, GREY, ["cat", "dog"], 1)
+    examples.properties["splits"]["validation"] = 0
+    found = compute(examples, tmp_path)
+    assert found["validation"] == {"examples": 0}
+    assert list(found) == ["train", "test", "validation"]
+    (dataset,) = [one for one in to_proto(found).datasets if one.name == "validation"]
+    assert (dataset.num_examples, len(dataset.features)) == (0, 0)
+
+
+def test_examples_without_a_label(tmp_path):
+    rows = [row(0, 2, 1, 70, [0, 255]), row(-1, 2, 1, 70, [0, 255])]
+    train = compute(make_examples(tmp_path, {"train-00000": rows}, ["cat"], 1), tmp_path)["train"]
+    assert (train["examples"], train["classes"]) == (2, {"cat": 1})
+    label = {feature.path.step[0]: feature for feature in to_proto({"train": train}).datasets[0].features}[
+        "label"
+    ].string_stats.common_stats
+    assert (label.num_non_missing, label.num_missing) == (1, 1)
+
+
+def test_statistics_of_parts_are_those_of_the_whole(tmp_path):
+    """Merging what two documents hold gives the sketches of both data sets together."""
+    shards = {"train-00000": GREY["train-00000"]}, {"train-00000": GREY["train-00001"]}
+    parts = [
+        compute(make_examples(tmp_path / name, shard, ["cat", "dog"], 1), tmp_path)["train"]
+        for name, shard in zip("ab", shards, strict=True)
+    ]
+    whole = compute(make_examples(tmp_path / "c", GREY, ["cat", "dog"], 1), tmp_path)["train"]
+    for name in ("width", "bytes", "brightness", "aspect"):
+        one, other = (Sketch.from_json(part[name]["sketch"]) for part in parts)
+        assert one.merge(other).describe(10) == whole[name]
 
 
 def test_grey_among_rgb_counts_for_each_channel(tmp_path):

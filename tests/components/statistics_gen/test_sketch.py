@@ -1,6 +1,8 @@
 """Summaries of numbers: exact where they say so, and the same however they were put together."""
 
+import collections
 import fractions
+import json
 import math
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from conveyor.components.statistics_gen.sketch import Sketch, deviation
+from conveyor.components.statistics_gen.sketch import Sketch, deviation, sketch_groups
 
 # What is summarised: sizes, bytes and brightness.
 numbers = st.one_of(
@@ -123,3 +125,64 @@ def test_adding_nothing():
 def test_deviation_of_whole_numbers(values):
     found = deviation(len(values), sum(values), sum(value * value for value in values))
     assert found == pytest.approx(np.std(values), abs=1e-6)
+
+
+def test_nothing_to_describe():
+    assert Sketch().describe(4) is None
+
+
+@given(st.lists(st.integers(0, 2**38), min_size=1, max_size=30))
+def test_sums_are_exact_however_large(values):
+    one = sketch(values)
+    assert one.total == sum(value << 24 for value in values)
+    assert one.squares == sum((value << 24) ** 2 for value in values)
+
+
+@given(lists)
+def test_json_and_back(values):
+    one = sketch([*values, 7])
+    text = json.dumps(one.describe(4)["sketch"], allow_nan=False)
+    again = Sketch.from_json(json.loads(text))
+    assert state(again) == state(one)
+    assert state(again.merge(sketch(values))) == state(one.merge(sketch(values)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), numbers), max_size=60))
+def test_groups_at_once_are_the_groups_one_by_one(pairs):
+    known = collections.defaultdict(list)
+    for group, value in pairs:
+        known[group].append(value)
+    groups = np.array([group for group, _ in pairs], np.int32)
+    found = sketch_groups(np.array([value for _, value in pairs], np.float64), groups)
+    assert {group: state(one) for group, one in found.items()} == {
+        group: state(sketch(values)) for group, values in known.items()
+    }
+
+
+def test_more_values_than_are_taken_at_once(monkeypatch):
+    values = np.random.default_rng(0).integers(0, 1000, 200)
+    whole, groups = state(sketch(values)), values % 3
+    split = {group: state(one) for group, one in sketch_groups(values, groups).items()}
+    monkeypatch.setattr("conveyor.components.statistics_gen.sketch._CHUNK", 7)
+    assert state(sketch(values)) == whole
+    assert {group: state(one) for group, one in sketch_groups(values, groups).items()} == split
+
+
+@given(st.lists(numbers, min_size=1, max_size=60), st.integers(1, 12))
+def test_histograms(values, bars):
+    """Against NumPy, on the values as the sketch tells them."""
+    one = sketch(values)
+    told = np.array([one.quantile(rank / max(len(values) - 1, 1)) for rank in range(len(values))])
+    found = one.histogram(bars)
+    assert sum(count for _, _, count in found) == len(values)
+    assert (found[0][0], found[-1][1]) == (one.low, one.high)
+    for low, high, _ in found[:1] + found[-1:]:
+        assert low <= high
+    below = np.cumsum([count for _, _, count in found])
+    for (_, high, _), count in zip(found, below, strict=True):
+        margin = 1e-9 * max(one.high, 1)
+        assert (told < high - margin).sum() <= count <= (told <= high + margin).sum()
+
+
+def test_zeros_are_counted():
+    assert (sketch([0, 0, 3]).zeros, sketch([3]).zeros) == (2, 0)

@@ -323,3 +323,30 @@ def test_nuclei():
     assert all(e.data and e.objects and not e.faults for e in found.values())
     assert sum(len(e.objects) for e in found.values()) == 9158
     assert all(o.segmentation for e in found.values() for o in e.objects)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        ({"width": 20, "height": 10}, (20, 10)),
+        ({"width": 20.0, "height": "10"}, (20, 10)),
+        ({"width": 0, "height": 10}, None),
+        ({"width": True, "height": 10}, None),
+        ({"width": 1e400, "height": [10]}, None),
+        ({"width": 10**400, "height": 10}, None),
+        ({"width": 20}, None),
+    ],
+)
+def test_the_size_that_is_told(tmp_path, size, expected):
+    example = simple(tmp_path, [annotation()], images=[{"id": 1, "file_name": "a.png", **size}])
+    assert example.size == expected
+
+
+def test_a_json_file_whose_name_is_no_text(tmp_path):
+    name = os.fsdecode(b"caf\xe9.json")
+    try:
+        write(tmp_path, name, content(["gone.png"]))
+    except OSError:
+        pytest.skip("this file system knows only names that are text")
+    (example,) = read(tmp_path)[1].values()
+    assert (example.reason, example.error) == ("missing_image", "images[0] of caf\\xe9.json: no such file")

@@ -103,7 +103,7 @@ def test_rows_of_one_image_that_disagree(tmp_path):
     ("row", "reason", "key"),
     [
         ("img/9.png,cat,,", "missing_image", "img/9.png"),
-        ("img,cat,,", "unreadable", "img"),
+        ("img,cat,,", "missing_image", "img"),
         ("img/1.png,cat,,", "duplicate_file", "data.csv:5"),
         ("img/./1.png,dog,,", "duplicate_file", "data.csv:5"),
         ("/etc/hostname,cat,,", "unsafe_path", "data.csv:5"),
@@ -185,3 +185,26 @@ def test_damaged_manifests(tmp_path):
         } | {""}
         kinds["read"] += 1
     assert min(kinds["read"], kinds["refused"]) > 30
+
+
+def test_the_size_that_is_told(tmp_path):
+    text = "path,label,xmin,ymin,xmax,ymax,width,height\nimg/1.png,cat,0,0,1,1,20,10\n"
+    text += "img/1.png,cat,0,0,2,2,20,11\nimg/2.png,cat,0,0,2,2,0,10\n"
+    found = read(manifest(tmp_path, text))[1]
+    assert (found["img/1.png"].size, found["img/2.png"].size) == ((20, 10), None)
+    assert [(fault.field, "line 3" in fault.detail) for fault in found["img/1.png"].faults] == [
+        ("size", True)
+    ]
+    found = read(manifest(tmp_path, "path,label,width,height\nimg/1.png,cat,20,10\nimg/2.png,cat,x,\n"))[1]
+    assert (found["img/1.png"].size, found["img/2.png"].size) == ((20, 10), None)
+
+
+def test_paths_as_windows_writes_them(tmp_path):
+    assert set(read(manifest(tmp_path, "path,label\n.\\img\\1.png,cat\n"))[1]) == {"img/1.png"}
+
+
+def test_an_image_that_is_gone_since_it_was_listed(tmp_path):
+    reader = CsvManifestReader(manifest(tmp_path, PLAIN))
+    (chunk,) = reader.chunks()
+    (tmp_path / "img/2.png").unlink()
+    assert reasons({example.key: example for example in reader.read(chunk)}) == {"img/2.png": "unreadable"}

@@ -12,7 +12,7 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "helpers"))
 
-from small_images import damage, decode, encode, noise, write_files
+from small_images import damage, decode, encode, noise, with_orientation, write_files
 
 from conveyor.components.example_gen.readers import masks
 from conveyor.components.example_gen.readers.masks import MasksReader
@@ -277,3 +277,24 @@ def test_nuclei():
     assert not reasons(found)
     assert len(found) == 300
     assert all(example.mask for example in found.values())
+
+
+@pytest.mark.parametrize(
+    ("orientation", "kept"), [(1, [(20, 10)]), (6, [(20, 10), (10, 20)]), (3, [(20, 10)])]
+)
+def test_a_mask_of_the_image_as_it_is_stored_or_as_it_is_shown(tmp_path, orientation, kept):
+    image = with_orientation(noise(10, 20, 3), "JPEG", orientation)
+    for width, height in ((20, 10), (10, 20), (20, 20)):
+        mask = encode(np.zeros((height, width), np.uint8))
+        files = {"images/a.jpg": image, "masks/a.png": mask, "classes.txt": PLAIN}
+        (example,) = read(write_files(tmp_path / "data", files))[1].values()
+        if (width, height) in kept:
+            assert (example.size, example.mask) == ((width, height), mask)
+        else:
+            assert (example.data, example.reason) == (None, "mask_size")
+
+
+def test_a_mask_of_an_image_whose_size_cannot_be_known(tmp_path):
+    files = {"images/a.jpg": b"no image", "masks/a.png": MASK, "classes.txt": PLAIN}
+    (example,) = read(write_files(tmp_path / "data", files))[1].values()
+    assert (example.data, example.size) == (b"no image", (5, 6))

@@ -11,7 +11,7 @@ from tensorflow_datasets.proto import tf_example_pb2
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "helpers"))
 
-from small_images import damage, encode, noise, write_files
+from small_images import damage, encode, noise, with_orientation, write_files
 
 from conveyor.components.example_gen.readers.raw import REASONS, RawObject
 from conveyor.components.example_gen.readers.tfrecord import CorruptRecordError, TFRecordReader, read_records
@@ -218,3 +218,37 @@ def test_damaged_messages(tmp_path):
         assert len(found) == 21, number
         kept = {item.label for one in found.values() for item in one.objects or ()}
         assert kept <= set(reader.classes())
+
+
+@pytest.mark.parametrize(
+    ("more", "size", "box"),
+    [
+        ({"image_width": [40], "image_height": [30]}, (40, 30), (4, 3, 20, 15)),
+        ({"image_width": [0], "image_height": [30]}, None, (1, 2, 5, 10)),
+        ({"image_width": [40.0], "image_height": [30.0]}, None, (1, 2, 5, 10)),
+        ({"image_width": [40, 40], "image_height": [30]}, None, (1, 2, 5, 10)),
+        ({}, None, (1, 2, 5, 10)),
+    ],
+)
+def test_boxes_are_shares_of_the_size_that_is_told_or_else_of_the_image_as_shown(tmp_path, more, size, box):
+    image = with_orientation(noise(10, 20), "JPEG", 6)  # 10 wide and 20 high when it is shown
+    data = records(example(**boxes(1, image_encoded=[image], **more)))
+    (found,) = read(folder(tmp_path, {"a.tfrecord": data}))[1].values()
+    assert found.size == size
+    assert found.objects[0].box == pytest.approx(box)
+
+
+def test_patterns_of_folders(tmp_path):
+    good = records(example(image=[IMAGE], label=[1]))
+    path = folder(
+        tmp_path, {"x/train/a.bin": good, "y/val/b.bin": good, "y/.b/c.bin": good, "y/val/.d.bin": good}
+    )
+    reader, found = read(path / "*" / "[tvb.]*" / "*.bin")
+    assert reader.splits() == {"train", "validation"}
+    assert set(found) == {"x/train/a.bin:0", "y/val/b.bin:0"}
+
+
+def test_links_in_a_circle_end(tmp_path):
+    path = folder(tmp_path, {"x/a.tfrecord": records(example(image=[IMAGE], label=[1]))})
+    (path / "x" / "up").symlink_to(path)
+    assert set(read(path)[1]) == {"x/a.tfrecord:0"}

@@ -230,3 +230,18 @@ def test_blood_cells():
         "00338.jpg": (Fault("box_degenerate", "'RBC': from 504, 337 to 504, 337", "objects[12]"),),
         "00343.jpg": (Fault("box_degenerate", "'RBC': from 181, 329 to 181, 329", "objects[3]"),),
     }
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [
+        ("<width>20</width><height>10</height><depth>3</depth>", (20, 10)),
+        ("<width> 20.0 </width><height>10</height>", (20, 10)),
+        ("<width>0</width><height>0</height>", None),
+        ("<width>20</width>", None),
+        ("<width>nan</width><height>10</height>", None),
+        ("", None),
+    ],
+)
+def test_the_size_that_is_told(tmp_path, text, size):
+    assert one(tmp_path, xml(f"<size>{text}</size>", thing())).size == size

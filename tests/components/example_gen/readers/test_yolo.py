@@ -275,3 +275,80 @@ def test_fuzz(tmp_path):
             assert len(example.objects) + len(example.faults) >= 1 or not given
         kinds["told" if told else "clean"] += 1
     assert min(kinds.values()) > 10
+
+
+def labels_and_splits(found):
+    return {key: (len(e.objects), e.split) for key, e in found.items() if e.data is not None}
+
+
+def test_an_export_of_roboflow(tmp_path):
+    text = "train: ../train/images\nval: ../valid/images\ntest: ../test/images\n\nnc: 1\nnames: ['cat']\n\n"
+    files = {
+        "data.yaml": text + "roboflow:\n  workspace: w\n  version: 1\n  url: https://x\n",
+        "README.roboflow.txt": "x",
+    }
+    for split in ("train", "valid", "test"):
+        files |= {
+            f"{split}/images/a_jpg.rf.0{split}.png": None,
+            f"{split}/labels/a_jpg.rf.0{split}.txt": LINE,
+        }
+    reader, found = read(write(tmp_path, files))
+    assert labels_and_splits(found) == {
+        "train/images/a_jpg.rf.0train.png": (1, "train"),
+        "valid/images/a_jpg.rf.0valid.png": (1, "validation"),
+        "test/images/a_jpg.rf.0test.png": (1, "test"),
+    }
+    assert (reader.classes(), len(found)) == (["cat"], 3)
+
+
+def test_a_data_set_of_ultralytics(tmp_path):
+    text = (
+        "path: ../datasets/coco8  # dataset root dir\ntrain: images/train\nval: [images/val, images/more]\n"
+    )
+    text += "test:  # optional\nnames:\n  0: person\n  '1': 2024\ndownload: https://x/coco8.zip\n"
+    files = {"datasets/coco8/images/train/1.png": None, "datasets/coco8/labels/train/1.txt": "1 0.5 0.5 1 1"}
+    files |= {f"datasets/coco8/images/{name}/2{name}.png": None for name in ("val", "more")}
+    write(tmp_path, files | {"configs/coco8.yaml": text})
+    reader, found = read(tmp_path / "configs/coco8.yaml")
+    assert reader.classes() == ["person", "2024"]
+    expected = {"images/train/1.png": (1, "train")}
+    assert labels_and_splits(found) == expected | {
+        f"images/{name}/2{name}.png": (0, "validation") for name in ("val", "more")
+    }
+    (tmp_path / "configs/coco8.yaml").rename(tmp_path / "datasets/coco8/data.yaml")
+    assert labels_and_splits(read(tmp_path / "datasets/coco8")[1]) == labels_and_splits(found)
+
+
+def test_an_export_of_label_studio(tmp_path):
+    files = {"classes.txt": "cat\ndog\n", "notes.json": "{}", "images/a.png": None, "labels/a.txt": LINE}
+    reader, found = read(write(tmp_path, files))
+    assert (reader.classes(), labels_and_splits(found)) == (["cat", "dog"], {"images/a.png": (1, "")})
+
+
+@pytest.mark.parametrize("start", ["images/train/", "./images/train/", "data/images/train/"])
+def test_an_export_of_cvat(tmp_path, start):
+    text = "path: ./\nnames:\n  0: cat\ntrain: train.txt\n"
+    files = {"data.yaml": text, "train.txt": f"{start}a.png\n", "images/train/a.png": None}
+    found = read(write(tmp_path, files | {"labels/train/a.txt": LINE}))[1]
+    assert labels_and_splits(found) == {"images/train/a.png": (1, "train")}
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("start", ["", "data/"])
+def test_the_layout_of_darknet(tmp_path, start):
+    files = {"obj.names": "cat\ndog\n", "obj.data": "classes = 2\ntrain = data/train.txt\n"}
+    for split in ("train", "valid"):
+        files[f"{split}.txt"] = f"{start}obj_{split}_data/{split}.png\n"
+        files |= {f"obj_{split}_data/{split}.png": None, f"obj_{split}_data/{split}.txt": LINE}
+    reader, found = read(write(tmp_path, files))
+    assert reader.classes() == ["cat", "dog"]
+    assert labels_and_splits(found) == {
+        "obj_train_data/train.png": (1, "train"),
+        "obj_valid_data/valid.png": (1, "validation"),
+    }
+    assert len(found) == 2
+
+
+@pytest.mark.parametrize("names", [{"0": "cat", "1": "dog"}, {0: "cat", 1: "dog"}, ["cat", "dog"]])
+def test_forms_of_names(tmp_path, names):
+    assert read(write(tmp_path, {"images/a.png": None}, names=names))[0].classes() == ["cat", "dog"]
