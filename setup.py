@@ -48,6 +48,7 @@ CORE = [
     "pillow>=10.3",
     "scikit-learn>=1.4",
     "scipy>=1.11",
+    "threadpoolctl>=3.1",
     "altair>=5.4",
     "vl-convert-python>=1.6",  # carries the Vega scripts that make charts work offline
     "jinja2>=3.1",

@@ -11,9 +11,12 @@ import PIL.Image
 import pyarrow.parquet
 from tensorflow_datasets.proto import tf_example_pb2
 
+from conveyor.components.example_gen.readers.tfds import TFDSReader
 from conveyor.components.example_gen.readers.tfrecord import read_records
 from conveyor.components.facts import facts_files
 from conveyor.pipeline.errors import UserError
+
+SIDE = 128  # pixels: enough to tell copies from images that look alike
 
 if typing.TYPE_CHECKING:
     from conveyor.components.artifacts import Examples
@@ -22,7 +25,8 @@ if typing.TYPE_CHECKING:
 def read_images(examples: "Examples", keys: Sequence[str]) -> Iterator[tuple[str, bytes]]:
     """Yields key and encoded image of the named examples, in stored order.
 
-    Each shard that holds one of them is read once, from its beginning to the last that is asked for.
+    Each shard that holds one of them is read once, from its beginning to the last that is asked for. Of
+    data that is used in place, TFDS reads it, with TensorFlow.
 
     Args:
         examples: The artifact.
@@ -31,6 +35,9 @@ def read_images(examples: "Examples", keys: Sequence[str]) -> Iterator[tuple[str
     Raises:
         UserError: There is no such example.
     """
+    if source := examples.properties.get("in_place"):
+        yield from TFDSReader(source).images(keys)
+        return
     wanted = set(keys)
     for table in facts_files(examples):
         if not wanted:
@@ -47,6 +54,11 @@ def read_images(examples: "Examples", keys: Sequence[str]) -> Iterator[tuple[str
             received=", ".join(sorted(wanted)[:5]),
             where=str(examples.facts_dir),
         )
+
+
+def read_grey(examples: "Examples", keys: Sequence[str]) -> dict[str, np.ndarray]:
+    """Returns the grey pixels of the named examples, at most `SIDE` pixels a side, by key."""
+    return {key: grey(data, SIDE) for key, data in read_images(examples, keys)}
 
 
 def grey(data: bytes, limit: int) -> np.ndarray:

@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import typing
-from collections.abc import Sequence
 
 from absl import logging
 
@@ -36,7 +35,6 @@ _SAMPLE = 8  # images whose sizes tell whether threads help
 _LARGE = 16_000  # bytes
 _REMOTE_THREADS = 16  # they wait for the network most of the time
 _PREVIEWS_EACH = 6  # a reason
-_SIDE = 128  # pixels of the longer side, by which duplicates are confirmed
 _BACKGROUND = "background"  # with objects: the pixels of none
 
 
@@ -44,7 +42,7 @@ def ingest(examples: Examples, settings: ExampleGenSettings) -> None:
     """Fills an Examples artifact from `settings.source`.
 
     Raises:
-        UserError: There are too few classes, or too few images of one.
+        UserError: The source cannot be read, or names no class.
         GateError: Not one image can be used.
     """
     reader = open_source(settings.source)
@@ -63,14 +61,8 @@ def ingest(examples: Examples, settings: ExampleGenSettings) -> None:
             received=f"{work.read} files; the first: {json.dumps(rows[:1])[1:-1]}",
             where=settings.source,
         )
-    if (
-        "label" in reader.annotations and set_aside / work.read <= settings.max_quarantine
-    ):  # else it is stopped
-        _check_classes(classes.labels, work.summaries, settings.source)
     channels = max(summary.channels for summary in work.summaries)
-    if in_place:
-        examples.properties["in_place"] = in_place
-    else:
+    if not in_place:
         folder = examples.dataset_dir
         write_metadata(folder, reader.annotations, classes, channels, work.summaries, work.counts)
     examples.properties.update(
@@ -139,6 +131,7 @@ class _Work:
             Whether that will do: False for facts about images that may not be stored as they are.
         """
         examples, parts = self.examples, self.examples.path / PARTS
+        examples.properties = {} if records else {"in_place": self.reader.in_place}  # type: ignore[attr-defined]
         for folder in (parts, examples.path / PREVIEWS, examples.dataset_dir, examples.facts_dir):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
@@ -159,7 +152,7 @@ class _Work:
         if self.settings.splits.stratify:
             self._move(self.splitter.stratify(read_facts(examples, STRATA)))
         if self.settings.resplit:
-            self._move(self._gathered(records))
+            self._move(self._gathered())
         shutil.rmtree(parts)
         self._write_quarantine()
         return True
@@ -175,18 +168,13 @@ class _Work:
             move(self.examples, index, splits)
         self._collect()
 
-    def _gathered(self, records: bool) -> dict[str, str]:
-        from conveyor.components.example_images import grey, read_images
+    def _gathered(self) -> dict[str, str]:
+        from conveyor.components.example_images import read_grey
         from conveyor.components.leaks.duplicates import find_duplicates
 
-        in_place: typing.Any = self.reader
-        read = functools.partial(read_images, self.examples) if records else in_place.images
-
-        def pixels(keys: Sequence[str]) -> dict[str, typing.Any]:
-            return {key: grey(data, _SIDE) for key, data in read(keys)}
-
         table = read_facts(self.examples, LEAKS)
-        return gather(table, [group.keys for group in find_duplicates(table, pixels).groups])
+        found = find_duplicates(table, functools.partial(read_grey, self.examples))
+        return gather(table, [group.keys for group in found.groups])
 
     def _threads(self) -> int:
         """Returns a thread a core; one for small images, whose decoding never lets go of Python's lock."""
@@ -222,24 +210,4 @@ def _check_names(classes: list[str], source: str) -> None:
             received=", ".join(map(repr, odd)),
             where=source,
             fix="rename these classes",
-        )
-
-
-def _check_classes(classes: list[str], summaries: Sequence[ShardSummary], source: str) -> None:
-    """A class needs an example to learn from and another to be judged by."""
-    counts = {name: sum(summary.labels.get(name, 0) for summary in summaries) for name in classes}
-    if few := {name: count for name, count in counts.items() if count < 2}:
-        raise UserError(
-            f"class {', '.join(repr(name) for name in few)}: fewer than two usable images",
-            expected="at least two images in every class folder, and many more to learn from",
-            received=", ".join(f"{name}: {count}" for name, count in few.items()),
-            where=source,
-            fix="add images, or remove the folder",
-        )
-    if len(counts) < 2:
-        raise UserError(
-            "there is only one class, so there is nothing to tell apart",
-            expected="two class folders or more",
-            received=", ".join(counts),
-            where=source,
         )

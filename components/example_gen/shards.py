@@ -39,7 +39,6 @@ class ShardSummary:
         counts: Split -> number of examples kept.
         sizes: Split -> bytes of the records.
         channels: Most channels of any image.
-        labels: Class -> number of examples kept.
         changed: Number of examples stored otherwise than as the source has them.
         quarantine: Rows as in `Examples.quarantine_file`.
     """
@@ -48,7 +47,6 @@ class ShardSummary:
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
     sizes: dict[str, int] = dataclasses.field(default_factory=dict)
     channels: int = 1
-    labels: dict[str, int] = dataclasses.field(default_factory=dict)
     changed: int = 0
     quarantine: list[dict[str, str]] = dataclasses.field(default_factory=list)
 
@@ -102,8 +100,6 @@ class ShardWriter(beam.DoFn):
                 summary.count(split, len(found.record))
                 summary.changed += not found.as_is
                 summary.channels = max(summary.channels, len(found.facts["pixel_sum"]))
-                if raw.label:
-                    summary.labels[raw.label] = summary.labels.get(raw.label, 0) + 1
         write_summary(artifact, index, summary)
         return index
 

@@ -1,5 +1,6 @@
 """Checks of the statistics against the schema, and of what a run needs."""
 
+import collections
 import math
 import typing
 
@@ -41,17 +42,27 @@ def check_needs(
         for split in settings.required_splits
         if not statistics.get(split, {}).get("examples")
     ]
-    return [*lacking, *empty, *_one_class(statistics, "label" in settings.needs)]
+    return [*lacking, *empty, *_too_few(statistics, "label" in settings.needs)]
 
 
-def _one_class(statistics: dict[str, Stats], needed: bool) -> list[Anomaly]:
-    seen = {
-        name for values in statistics.values() for name, count in values.get("classes", {}).items() if count
-    }
-    if len(seen) != 1:
-        return []
-    long = f"every example with a label is of class {list_names(seen)}: there is nothing to tell apart"
-    return [make_anomaly("one_class", "error" if needed else "warning", "there is only one class", long)]
+def _too_few(statistics: dict[str, Stats], needed: bool) -> list[Anomaly]:
+    """Tells of classes without an example to learn from and another to be judged by."""
+    counts: collections.Counter[str] = collections.Counter()
+    for values in statistics.values():
+        counts.update(values.get("classes", {}))
+    found = []
+    if rare := [name for name, count in counts.items() if count < 2]:
+        short = f"{count_of(len(rare), 'class')} with fewer than two usable images"
+        long = (
+            f"{_class(rare)} {list_names(rare)}: one image to learn from and another to judge by are needed"
+        )
+        found.append(make_anomaly("rare_class", "warning", short, long))
+    if sum(count > 0 for count in counts.values()) == 1:
+        names = list_names(name for name, count in counts.items() if count)
+        long = f"every example with a label is of class {names}: there is nothing to tell apart"
+        severity = "error" if needed else "warning"
+        found.append(make_anomaly("one_class", severity, "there is only one class", long))
+    return found
 
 
 def check_schema(statistics: dict[str, Stats], schema: schema_pb2.Schema, needs: list[str]) -> list[Anomaly]:

@@ -1,21 +1,20 @@
 """Anomalies of images that are there twice, and of groups that are in several splits."""
 
 import collections
+import functools
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
-import numpy as np
 import pyarrow as pa
 
 from conveyor.components.artifacts import Examples
-from conveyor.components.example_images import grey, read_images
+from conveyor.components.example_images import read_grey, read_images
 from conveyor.components.example_validator.anomaly import Anomaly, clip, count_of, list_names, make_anomaly
 from conveyor.components.example_validator.pictures import draw_pair
 from conveyor.components.facts import read_facts
 from conveyor.components.leaks.duplicates import Duplicates, Pair, find_duplicates
 
 _COLUMNS = ("key", "label", "group", "content_hash", "fingerprint")
-_SIDE = 128  # pixels, at most, of the images that are compared
 _DRAWN = 12  # pairs of an anomaly
 # Kind, severity (that of the setting where there is none), and what is told of its pairs.
 _KINDS = (
@@ -34,11 +33,7 @@ def find_leaks(examples: Examples, severity: str, pictures: pathlib.Path) -> lis
         pictures: The folder to write pictures into; its parent is the artifact.
     """
     table = read_facts(examples, _COLUMNS)
-
-    def pixels(keys: Sequence[str]) -> Mapping[str, np.ndarray]:
-        return {key: grey(data, _SIDE) for key, data in read_images(examples, keys)}
-
-    found = find_duplicates(table, pixels)
+    found = find_duplicates(table, functools.partial(read_grey, examples))
     places = _places(table, found.pairs, examples.properties["classes"])
     kinds = sort_pairs(found.pairs, places)
     anomalies = [_describe(kind, kinds[kind], found, places, severity) for kind in kinds]

@@ -59,23 +59,11 @@ def _empty(path):
     path.mkdir()
 
 
-def _one_image(path):
-    make_folder(path)
-    for image in list((path / "cat").iterdir())[1:]:
-        image.unlink()
-
-
-def _one_class(path):
-    make_folder(path, classes=("cat",))
-
-
 @pytest.mark.parametrize(
     ("prepare", "message"),
     [
         (lambda path: None, "does not exist"),
         (_empty, "holds no images"),
-        (_one_image, "class 'cat': fewer than two usable images"),
-        (_one_class, "only one class"),
     ],
 )
 def test_unusable_folders(conveyor, tmp_path, prepare, message):
@@ -101,6 +89,14 @@ def test_wrong_settings(conveyor, override, message):
     small = [part for option in ("trainer.epochs=1", override) for part in ("-o", option)]
     done = conveyor("run", "digits_cnn", *small, code=2)
     assert message in done.stderr
+
+
+def test_one_class_stops(conveyor, tmp_path):
+    make_folder(tmp_path / "data", classes=("cat",))
+    source = f"data.source=folder:{tmp_path / 'data'}"
+    summary = conveyor.run("digits_cnn", source, *SMALL, code=3, extra=["--until", "transform"])
+    assert "nothing to tell apart" in summary["error"]["what"]
+    assert {s["name"]: s["status"] for s in summary["stages"]}["transform"] == "blocked"
 
 
 def test_a_split_without_a_class_warns_and_an_unknown_class_stops(conveyor, tmp_path):

@@ -126,7 +126,7 @@ def test_facts_alone_stay_in_the_order_of_the_source(tmp_path):
 def test_a_summary_is_read_as_it_was_written(tmp_path):
     examples = artifact(tmp_path)
     rows = [{"file": "a", "field": "", "reason": "empty", "detail": "naïve", "action": "set_aside"}]
-    summary = ShardSummary(3, {"train": 2}, {"train": 99}, 3, {"cat": 2}, 1, rows)
+    summary = ShardSummary(3, {"train": 2}, {"train": 99}, 3, 1, rows)
     write_summary(examples, 7, summary)
     assert read_summary(examples, 7) == summary
     with pytest.raises(FileNotFoundError):

@@ -48,8 +48,9 @@ def test_an_annotation_the_task_needs():
 @pytest.mark.parametrize(("needs", "severity"), [(["label"], "error"), ([], "warning")])
 def test_one_class_only(needs, severity):
     document = {name: split(dog=0) for name in ("train", "test")}
-    (one,) = need(document, needs=needs)
-    assert brief([one]) == [("one_class", severity, "")]
+    rare, one = need(document, needs=needs)
+    assert brief([rare, one]) == [("rare_class", "warning", ""), ("one_class", severity, "")]
+    assert "'dog'" in rare["long"]
     assert "'cat'" in one["long"]
     assert need({**document, "test": split(cat=0)}, needs=needs) == []
 
@@ -204,3 +205,14 @@ def test_masks():
     found = check({"train": split(mask=known), "test": split(mask=other)})
     assert brief(found) == [("unknown_class", "error", "test"), ("missing_class", "warning", "test")]
     assert "4 masks of split test are of class 'sea'" in found[0]["long"]
+
+
+def test_a_class_with_one_image_is_told():
+    """A needs two in all: b has one in each of two splits, which will do; c has one, d none."""
+    document = {
+        "train": {"examples": 5, "classes": {"a": 3, "b": 1, "c": 1, "d": 0}},
+        "test": {"examples": 2, "classes": {"a": 1, "b": 1, "c": 0, "d": 0}},
+    }
+    found = check_needs(document, ["label"], ExampleValidatorSettings(needs=["label"]))
+    assert [(anomaly["kind"], anomaly["severity"]) for anomaly in found] == [("rare_class", "warning")]
+    assert "'c', 'd'" in found[0]["long"]

@@ -56,6 +56,7 @@ def table_of(images, **columns):
         "key": keys,
         "split": ["train"] * len(images),
         "label": [0] * len(images),
+        "group": [""] * len(images),
         "content_hash": keys,
         "fingerprint": [fingerprint(image) for image in images],
     }
