@@ -46,6 +46,7 @@ CORE = [
     "numpy>=1.26",
     "pyarrow>=16",
     "pillow>=10.3",
+    "simplejpeg>=1.7",
     "scikit-learn>=1.4",
     "scipy>=1.11",
     "threadpoolctl>=3.1",

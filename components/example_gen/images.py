@@ -13,6 +13,7 @@ damage is found, but computes fewer pixels.
 import dataclasses
 import io
 import math
+import operator
 import os
 import typing
 import warnings
@@ -21,12 +22,13 @@ import numpy as np
 import PIL.Image
 
 from conveyor.components.example_gen.containers import is_plain_jpeg, is_plain_png
+from conveyor.components.example_gen.jpeg import decode_plain, smaller
 from conveyor.components.leaks.fingerprint import fingerprint
 
 warnings.filterwarnings("ignore", module=r"PIL\.")  # of odd metadata; what matters is an error
 PIL.Image.init()  # all formats, once, and not from several threads
 PIL.Image.MAX_IMAGE_PIXELS = None  # `max_pixels` below is the limit, and it is a setting
-_LEVELS = np.arange(256, dtype=np.int64)
+_MOMENTS = np.stack([np.arange(256), np.arange(256) ** 2], axis=1)  # of each level: first and second
 _LUMA = {1: (1.0,), 3: (0.299, 0.587, 0.114)}  # ITU-R BT.601
 # Pillow knows more, and tells formats by content: some of them, such as EPS, run other programs.
 FORMATS: list[str] = [
@@ -114,6 +116,9 @@ def measure(data: bytes, max_pixels: int, side: int = 160) -> Measured:
     Raises:
         RejectedError: The image cannot be used.
     """
+    if found := decode_plain(data, max_pixels, side):
+        image, size = found
+        return Measured(data, "JPEG", image.mode, *size, 1, **_facts(image, size))
     image = _open(data, max_pixels)
     source_format, source_mode, size = _format_of(image), image.mode, image.size
     late = image.format == "PNG"  # its metadata may come after its pixels
@@ -121,7 +126,7 @@ def measure(data: bytes, max_pixels: int, side: int = 160) -> Measured:
     try:
         # What is to be converted is stored anew, for which smaller will not do.
         if source_format == "JPEG" and orientation == 1 and source_mode in ("L", "RGB"):
-            image.draft(image.mode, _smaller(size, side))
+            image.draft(image.mode, smaller(size, side))
         image.load()
         orientation = _orientation(image) if late else orientation
         plain = image.format in _IS_PLAIN and _IS_PLAIN[image.format](data, size)
@@ -145,24 +150,19 @@ def contradicts(name: str, source_format: str) -> bool:
     return _EXTENSIONS.get(os.path.splitext(name)[1].lower(), source_format) != source_format
 
 
-def _smaller(size: tuple[int, int], side: int) -> tuple[int, int]:
-    scale = max(1, min(8, max(size) // side))
-    return max(1, size[0] // scale), max(1, size[1] // scale)
-
-
 def _facts(image: PIL.Image.Image, size: tuple[int, int]) -> dict[str, typing.Any]:
     """Measures an image that stands for one of a size."""
     pixels, measured = size[0] * size[1], image.width * image.height
-    histogram = np.asarray(image.histogram(), np.int64).reshape(-1, 256)
+    counts = image.histogram()
+    histogram = np.fromiter(counts, np.int64, len(counts)).reshape(-1, 256)
     sums, squares = (
-        [total * pixels // measured for total in (histogram @ levels).tolist()]
-        for levels in (_LEVELS, _LEVELS * _LEVELS)
+        [total * pixels // measured for total in totals] for totals in (histogram @ _MOMENTS).T.tolist()
     )
     grey = np.asarray(image if image.mode == "L" else image.convert("L"))
     return {
         "pixel_sum": sums,
         "pixel_square_sum": squares,
-        "brightness": round(float(np.dot(sums, _LUMA[len(sums)])) / pixels, 6),
+        "brightness": round(sum(map(operator.mul, sums, _LUMA[len(sums)])) / pixels, 6),
         "sharpness": round(_sharpness(grey), 4),
         "fingerprint": fingerprint(grey),
     }

@@ -2,16 +2,14 @@
 
 import collections
 import functools
-import itertools
 import json
-import os
 import shutil
 import typing
 
 from absl import logging
 
 from conveyor.components.artifacts import Examples
-from conveyor.components.beam import beam, beam_pipeline
+from conveyor.components.beam import for_each
 from conveyor.components.example_gen.convert import Classes, Converter
 from conveyor.components.example_gen.metadata import write_metadata
 from conveyor.components.example_gen.readers.reader import Reader, open_source
@@ -31,9 +29,6 @@ from conveyor.components.example_gen.splits import LEAKS, STRATA, Splitter, gath
 from conveyor.components.facts import read_facts
 from conveyor.pipeline.errors import ConveyorError, GateError, UserError
 
-_SAMPLE = 8  # images whose sizes tell whether threads help
-_LARGE = 16_000  # bytes
-_REMOTE_THREADS = 16  # they wait for the network most of the time
 _PREVIEWS_EACH = 6  # a reason
 _BACKGROUND = "background"  # with objects: the pixels of none
 
@@ -137,8 +132,7 @@ class _Work:
             folder.mkdir()
         writer = ShardWriter(self.reader, self.converter, self.splitter, examples.path, records)
         try:
-            with beam_pipeline(self.settings.beam, self._threads()) as pipeline:
-                _ = pipeline | beam.Create(self.chunks) | beam.ParDo(writer)
+            for_each(self.settings.beam, self.chunks, writer, alone=hasattr(self.reader, "in_place"))
         except RuntimeError:
             if (told := parts / ERROR).exists():
                 raise ConveyorError.from_dict(json.loads(told.read_text(encoding="utf-8"))) from None
@@ -175,14 +169,6 @@ class _Work:
         table = read_facts(self.examples, LEAKS)
         found = find_duplicates(table, functools.partial(read_grey, self.examples))
         return gather(table, [group.keys for group in found.groups])
-
-    def _threads(self) -> int:
-        """Returns a thread a core; one for small images, whose decoding never lets go of Python's lock."""
-        if "://" in self.settings.source:
-            return _REMOTE_THREADS
-        raws = (raw for _, chunk in self.chunks[:1] for raw in self.reader.read(chunk))
-        sizes = [len(raw.data or b"") for raw in itertools.islice(raws, _SAMPLE)]
-        return os.cpu_count() or 1 if sum(sizes) > _LARGE * len(sizes) else 1
 
     def _write_quarantine(self) -> None:
         """Writes what was set aside, in order, with a few pictures of each reason."""

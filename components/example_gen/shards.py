@@ -12,7 +12,6 @@ import pyarrow as pa
 import pyarrow.parquet
 
 from conveyor.components.artifacts import Examples
-from conveyor.components.beam import beam
 from conveyor.components.example_gen.convert import Converted, Converter, preview
 from conveyor.components.example_gen.readers.raw import RawExample
 from conveyor.components.example_gen.readers.reader import Reader
@@ -56,8 +55,8 @@ class ShardSummary:
         self.sizes[split] = self.sizes.get(split, 0) + size
 
 
-class ShardWriter(beam.DoFn):
-    """Writes chunks.
+class ShardWriter:
+    """Writes chunks, each a pair of a number and what the reader calls a chunk.
 
     Args:
         reader: The source.
@@ -76,15 +75,15 @@ class ShardWriter(beam.DoFn):
         self.root = str(root)
         self.records = records
 
-    def process(self, element: tuple[int, typing.Any]) -> Iterator[int]:
+    def __call__(self, element: tuple[int, typing.Any]) -> None:
         try:
-            yield self._write(*element)
+            self._write(*element)
         except ConveyorError as error:  # Beam makes a text of it
             told = pathlib.Path(self.root) / PARTS / ERROR
             told.write_text(json.dumps(error.to_dict()), encoding="utf-8")
             raise
 
-    def _write(self, index: int, chunk: typing.Any) -> int:
+    def _write(self, index: int, chunk: typing.Any) -> None:
         artifact = Examples(pathlib.Path(self.root))
         summary = ShardSummary()
         with _Files(artifact, index) as files:
@@ -101,7 +100,6 @@ class ShardWriter(beam.DoFn):
                 summary.changed += not found.as_is
                 summary.channels = max(summary.channels, len(found.facts["pixel_sum"]))
         write_summary(artifact, index, summary)
-        return index
 
     def _report(
         self, artifact: Examples, index: int, raw: RawExample, found: Converted, summary: ShardSummary

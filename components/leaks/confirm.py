@@ -9,6 +9,8 @@ What is left over is compared with
   nothing else, its doing is subtracted; else it is allowed as noise of the same strength, if the image
   stands out from it: `RICH`. Faint images are smooth once noise is taken away, and smooth ones are alike.
 
+Contrast is what is left of an image less a ramp, as gain, offset and shift make any ramp of any other.
+
 The doubt of a pair is what is left over by what is allowed; the larger of the two quotients counts: of
 root mean squares, and of maxima, which separate thin shapes, and scenes that differ in one spot.
 
@@ -27,7 +29,7 @@ from conveyor.components.leaks.align import blur, both, inside, mean, shifts, wh
 
 LIMIT = 1.0
 ROUNDING = 0.4  # grey levels: of two images, the square root of 2 / 12
-RICH = 12.0  # contrast by noise of JPEG
+RICH = 10.0  # contrast by noise of JPEG
 SHARE = 0.6  # of the noise of JPEG that is allowed
 PEAK = 1.5  # by which the maximum of what is left may exceed that of what is allowed
 _PEAK_OF_ROUNDING = 4.0  # standard deviations
@@ -36,6 +38,7 @@ _BLUR = 0.7  # pixels: less than the thinnest strokes, enough to do away with di
 _QUALITY = 75
 _SATURATED = 253
 _HIGHLIGHT = 230
+_FEW = 0.05  # share of the image that highlights may take up
 _BRIGHTENED = 1.03  # the gain from which on highlights may have been clipped
 _SMALLEST = 8  # pixels a side; of smaller images too little is left once they are aligned
 _LEAST = 0.1  # grey levels of contrast, below which an image is flat
@@ -135,11 +138,12 @@ def _left(one: np.ndarray, other: np.ndarray, noises: list[np.ndarray], shift: n
     gain, made = _fit(dark, bright, seen)
     jpeg = [blur(noise, _BLUR) * seen for noise in noises]
     # highlights that were clipped before the image was reduced are darker than they would be
-    clipped = (gain > _BRIGHTENED) & (made > _HIGHLIGHT)
-    left = blur((made - np.clip(bright, 0, 255)) * seen * ~clipped, _BLUR)
+    clipped = ((gain > _BRIGHTENED) & (made > _HIGHLIGHT)).astype(np.float32)
+    clipped *= mean(clipped, seen) < _FEW
+    left = blur((made - np.clip(bright, 0, 255)) * seen * (1 - clipped), _BLUR)
     plain = blur((moved[0] - moved[1]) * seen, _BLUR)
     explained = [left, plain + jpeg[0], plain - jpeg[1]]
-    contrast = _contrast(blur(dark, _BLUR), seen)
+    contrast = _contrast(_without_ramp(blur(dark, _BLUR), seen), seen)
     found = np.min([_doubt(rest, jpeg, contrast, seen) for rest in explained], axis=0)
     comparable = (contrast > _LEAST) & (gain < _GAIN)
     return np.where(comparable, found, np.inf)[:, 0, 0]
@@ -177,3 +181,12 @@ def _fit(dark: np.ndarray, bright: np.ndarray, seen: np.ndarray) -> tuple[np.nda
 
 def _contrast(images: np.ndarray, seen: np.ndarray) -> np.ndarray:
     return np.sqrt(mean((images - mean(images, seen)) ** 2, seen))
+
+
+def _without_ramp(images: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    """Returns images less a plane fitted to what is seen: one ramp, such as a sky, is like any other."""
+    for places in np.ogrid[: images.shape[1], : images.shape[2]]:
+        along = places - mean(np.broadcast_to(places, images.shape), seen)
+        slope = mean((images - mean(images, seen)) * along, seen) / np.maximum(mean(along**2, seen), 1e-9)
+        images = images - slope * along
+    return images.astype(np.float32)

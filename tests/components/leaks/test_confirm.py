@@ -44,3 +44,13 @@ def test_doubts_do_not_depend_on_the_rest_of_the_batch(textures, copy):
 @pytest.mark.parametrize(("other", "expected"), [(100, 0.0), (101, np.inf)])
 def test_one_colour(other, expected):
     assert doubts([(np.full((4, 4), 100, np.uint8), np.full((5, 4), other, np.uint8))]) == [expected]
+
+
+@pytest.mark.parametrize("level", [60, 235])
+def test_skies_are_not_copies_of_one_another(level):
+    """A ramp with a little noise, dark, or so bright that it may have been clipped."""
+    ramp = np.linspace(-6, 6, 48)
+    random = np.random.default_rng(0)
+    skies = [level + ramp[:, None] * scale + random.normal(0, 0.6, (48, 48)) for scale in (0.8, 1, 1.1)]
+    skies = [np.clip(np.rint(sky), 0, 255).astype(np.uint8) for sky in skies]
+    assert (doubts([(skies[0], skies[1]), (skies[0], skies[2]), (skies[1], skies[2])]) > LIMIT).all()
