@@ -64,6 +64,7 @@ DEV = [
     "pytest-cov>=5",
     "hypothesis>=6.100",
     "pycocotools>=2.0.8",  # an oracle
+    "imagehash>=4.3",  # a peer in benchmarks
     "ruff>=0.6",
     "mypy>=1.11",
     "import-linter>=2",

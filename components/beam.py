@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import contextlib
+import dataclasses
 import io
 import logging
 import multiprocessing
@@ -73,13 +74,21 @@ def for_each(
     Raises:
         OSError: That of a worker, such as a full disk.
     """
+    wrapped = [_Element(element) for element in elements]
     count = _workers(settings, len(elements))
     if alone or count < 2:
         with beam_pipeline(settings) as pipeline:
-            _ = pipeline | beam.Create(elements) | beam.Map(work)
+            _ = pipeline | beam.Create(wrapped) | beam.Map(lambda element: work(element.content))
         return
     with _processes(work, count), beam_pipeline(settings, count) as pipeline:
-        _ = pipeline | beam.Create(elements) | beam.Map(_in_process)
+        _ = pipeline | beam.Create(wrapped) | beam.Map(_in_process)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Element:
+    """Hides an element from Beam, which would look through all of it to infer its type."""
+
+    content: typing.Any
 
 
 def _workers(settings: BeamSettings, elements: int) -> int:
@@ -120,9 +129,9 @@ def _pass() -> None:
     """Does nothing, but needs a process to do it."""
 
 
-def _in_process(element: object) -> None:
+def _in_process(element: _Element) -> None:
     assert _pool is not None  # noqa: S101
-    _pool.submit(_call, element).result()
+    _pool.submit(_call, element.content).result()
 
 
 def _call(element: object) -> None:

@@ -158,12 +158,12 @@ def _facts(image: PIL.Image.Image, size: tuple[int, int]) -> dict[str, typing.An
     sums, squares = (
         [total * pixels // measured for total in totals] for totals in (histogram @ _MOMENTS).T.tolist()
     )
-    grey = np.asarray(image if image.mode == "L" else image.convert("L"))
+    grey = image if image.mode == "L" else image.convert("L")
     return {
         "pixel_sum": sums,
         "pixel_square_sum": squares,
         "brightness": round(sum(map(operator.mul, sums, _LUMA[len(sums)])) / pixels, 6),
-        "sharpness": round(_sharpness(grey), 4),
+        "sharpness": round(_sharpness(np.asarray(grey)), 4),
         "fingerprint": fingerprint(grey),
     }
 

@@ -27,11 +27,11 @@ _STEPS = 512  # shifts are rounded to 1/512 of the width: 0.05 pixels of 28
 _CHUNK = 4096  # images whose spectra are computed at a time; bounds memory
 
 
-def fingerprint(grey: np.ndarray) -> bytes:
+def fingerprint(grey: np.ndarray | PIL.Image.Image) -> bytes:
     """Returns the fingerprint of a grey image.
 
     Args:
-        grey: [height, width] uint8, both at least 1.
+        grey: [height, width] uint8, both at least 1; or a Pillow image of mode L.
 
     Returns:
         `SIZE` bytes.
@@ -39,10 +39,15 @@ def fingerprint(grey: np.ndarray) -> bytes:
     Raises:
         ValueError: The image is not of this kind.
     """
-    if grey.ndim != 2 or grey.dtype != np.uint8 or not grey.size:
-        raise ValueError(f"expected a non-empty [height, width] uint8. Received: {grey.dtype} {grey.shape}")
-    height, width = (min(side, 65535) for side in grey.shape)
-    image = PIL.Image.fromarray(grey).resize((SIDE, SIDE), PIL.Image.Resampling.LANCZOS, reducing_gap=3.0)
+    if isinstance(grey, np.ndarray):
+        if grey.ndim != 2 or grey.dtype != np.uint8 or not grey.size:
+            received = f"{grey.dtype} {grey.shape}"
+            raise ValueError(f"expected a non-empty [height, width] uint8. Received: {received}")
+        grey = PIL.Image.fromarray(grey)
+    elif grey.mode != "L":
+        raise ValueError(f"expected an image of mode L. Received: {grey.mode}")
+    width, height = (min(side, 65535) for side in grey.size)
+    image = grey.resize((SIDE, SIDE), PIL.Image.Resampling.LANCZOS, reducing_gap=1.0)
     return width.to_bytes(2, "little") + height.to_bytes(2, "little") + image.tobytes()
 
 

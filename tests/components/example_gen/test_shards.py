@@ -36,7 +36,8 @@ def write_chunk(examples, index, rows, records=True):
     with _Files(examples, index) as files:
         for key, split in rows:
             record = f"record of {key}".encode()
-            files.write(split, record if records else b"", {"key": key, "objects": [], "mask_pixels": []})
+            facts = {**dict.fromkeys(FACTS.names), "key": key}
+            files.write(split, record if records else b"", facts)
             summary.count(split, len(record))
     write_summary(examples, index, summary)
 
