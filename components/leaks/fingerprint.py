@@ -47,7 +47,7 @@ def fingerprint(grey: np.ndarray | PIL.Image.Image) -> bytes:
     elif grey.mode != "L":
         raise ValueError(f"expected an image of mode L. Received: {grey.mode}")
     width, height = (min(side, 65535) for side in grey.size)
-    image = grey.resize((SIDE, SIDE), PIL.Image.Resampling.LANCZOS, reducing_gap=1.0)
+    image = grey.resize((SIDE, SIDE), PIL.Image.Resampling.LANCZOS, reducing_gap=1.5)
     return width.to_bytes(2, "little") + height.to_bytes(2, "little") + image.tobytes()
 
 

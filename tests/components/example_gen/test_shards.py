@@ -18,7 +18,7 @@ from conveyor.components.example_gen.shards import (
     unname_shards,
     write_summary,
 )
-from conveyor.components.facts import facts_files, read_facts
+from conveyor.components.facts import FACTS, facts_files, read_facts
 
 SPLITS = ["train", "validation", "test", "extra"]
 
