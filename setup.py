@@ -45,6 +45,7 @@ CORE = [
     "etils[epath]>=1.9",
     "numpy>=1.26",
     "pyarrow>=16",
+    "pandas>=2",  # pyarrow imports it where it is installed, and cleanlab needs it
     "pillow>=10.3",
     "simplejpeg>=1.7",
     "scikit-learn>=1.4",

@@ -10,6 +10,7 @@ import time
 
 def conveyor(folder: pathlib.Path, out: pathlib.Path, workers: str) -> dict[str, object]:
     """Ingests with conveyor."""
+    import pandas  # noqa: F401  pyarrow imports it lazily, and imports are not measured
     import tensorflow_datasets
 
     from conveyor.components.artifacts import Examples
@@ -17,7 +18,7 @@ def conveyor(folder: pathlib.Path, out: pathlib.Path, workers: str) -> dict[str,
     from conveyor.components.example_gen.settings import ExampleGenSettings
     from conveyor.pipeline.artifacts import seal
 
-    tensorflow_datasets.features.Image()  # imports lazily, and imports are not measured
+    tensorflow_datasets.features.Image()  # imports lazily too
     options = [f"--direct_num_workers={workers}", "--direct_running_mode=multi_threading"] if workers else []
     out.mkdir()
     examples = Examples(out)

@@ -3,6 +3,7 @@
 import concurrent.futures
 import contextlib
 import dataclasses
+import gc
 import io
 import logging
 import multiprocessing
@@ -122,6 +123,7 @@ def _processes(work: Callable[..., object], count: int) -> Iterator[None]:
 
 def _begin(work: Callable[..., object]) -> None:
     global _work
+    gc.freeze()  # what was there before is not looked through at every collection, and stays shared
     _work = work
 
 
