@@ -134,8 +134,8 @@ class _Work:
         try:
             for_each(self.settings.beam, self.chunks, writer, alone=hasattr(self.reader, "in_place"))
         except RuntimeError:
-            if (told := parts / ERROR).exists():
-                raise ConveyorError.from_dict(json.loads(told.read_text(encoding="utf-8"))) from None
+            if (error := parts / ERROR).exists():
+                raise ConveyorError.from_dict(json.loads(error.read_text(encoding="utf-8"))) from None
             raise
         self._collect()
         changed = sum(summary.changed for summary in self.summaries)
