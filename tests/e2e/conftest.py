@@ -1,9 +1,12 @@
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
 import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "helpers"))
 
 
 class Conveyor:

@@ -5,6 +5,7 @@ import re
 import shlex
 
 import pytest
+from small_images import class_files, write_files
 
 from conveyor.components.experiment import Experiment, load_experiment, shipped_configs
 
@@ -40,8 +41,13 @@ def _commands():
 
 
 @pytest.mark.parametrize("line", _commands())
-def test_documented_commands_are_understood(line):
-    from conveyor.cli.app import parse
+def test_documented_commands_are_understood(line, tmp_path, monkeypatch):
+    from conveyor.cli.app import main, parse
+
+    write_files(tmp_path / "DIR", class_files())
+    monkeypatch.chdir(tmp_path)  # where an earlier command of the text has written a config of its own
+    if " mine.yaml" in line and not line.startswith("conveyor new "):
+        assert main(["new", "DIR", "--out", "mine.yaml"]) == 0
 
     words = shlex.split(line, comments=True)[1:]
     words = words[: words.index(">")] if ">" in words else words
