@@ -25,7 +25,7 @@ from measure import measure, unpack_mnist
 
 HERE = pathlib.Path(__file__).parent
 PHOTOS = HERE.parents[1] / "shared" / "data" / "BCCD" / "JPEGImages"
-SMALL, PHOTO_COUNT = 20_000, 4_000
+SMALL, PHOTO_COUNT = 20_000, 20_000
 
 
 def main(pairs: int) -> None:

@@ -22,6 +22,7 @@ def _is_relevant(record: logging.LogRecord) -> bool:
 logging.getLogger().addFilter(_is_relevant)  # before the import, which logs it
 
 import apache_beam as beam  # noqa: E402
+import threadpoolctl  # noqa: E402
 from apache_beam.options.pipeline_options import DirectOptions, PipelineOptions  # noqa: E402
 
 __all__ = ["beam", "beam_pipeline", "for_each"]
@@ -32,12 +33,11 @@ _OS_ERROR = re.compile(r"Error: \[Errno (\d+)\] (.+?)(?:: '(.+)')?(?: \[while ru
 
 
 @contextlib.contextmanager
-def beam_pipeline(settings: BeamSettings, threads: int = 1) -> Iterator[beam.Pipeline]:
+def beam_pipeline(settings: BeamSettings) -> Iterator[beam.Pipeline]:
     """Opens a Beam pipeline, which runs when it is closed.
 
     Args:
         settings: Runner and options.
-        threads: How many the DirectRunner uses, unless an option tells.
 
     Raises:
         OSError: That of a worker, such as a full disk.
@@ -45,7 +45,7 @@ def beam_pipeline(settings: BeamSettings, threads: int = 1) -> Iterator[beam.Pip
     options = list(settings.options)
     local = settings.runner == "DirectRunner"
     if local and not any("direct_" in option for option in options):
-        options += [f"--direct_num_workers={threads}", "--direct_running_mode=multi_threading"]
+        options += ["--direct_num_workers=1", "--direct_running_mode=multi_threading"]
     parsed = PipelineOptions([f"--runner={settings.runner}", *options])
     try:
         with _quiet() if local else contextlib.nullcontext(), beam.Pipeline(options=parsed) as pipeline:
@@ -62,9 +62,9 @@ def for_each(
 ) -> None:
     """Calls `work` for each element, in a Beam pipeline.
 
-    On this machine each of Beam's threads hands its elements to a process of its own, forked before the
-    pipeline starts, as Python's lock lets only one thread at a time do anything but decode. Beam's own
-    mode of several processes takes 10 s to start.
+    On this machine the pipeline hands the elements to processes that were forked before it started, as
+    Python's lock lets only one thread at a time do anything but decode. Beam's own mode of several
+    processes takes 10 s to start.
 
     Args:
         settings: Runner and options.
@@ -75,14 +75,15 @@ def for_each(
     Raises:
         OSError: That of a worker, such as a full disk.
     """
-    wrapped = [_Element(element) for element in elements]
     count = _workers(settings, len(elements))
     if alone or count < 2:
+        wrapped = [_Element(element) for element in elements]
         with beam_pipeline(settings) as pipeline:
             _ = pipeline | beam.Create(wrapped) | beam.Map(lambda element: work(element.content))
         return
-    with _processes(work, count), beam_pipeline(settings, count) as pipeline:
-        _ = pipeline | beam.Create(wrapped) | beam.Map(_in_process)
+    with _processes(work, count), beam_pipeline(settings) as pipeline:
+        # One element, as the processes share the work out among themselves: a shuffle would only take time.
+        _ = pipeline | beam.Create([_Element(elements)], reshuffle=False) | beam.Map(_in_processes)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -123,6 +124,7 @@ def _processes(work: Callable[..., object], count: int) -> Iterator[None]:
 
 def _begin(work: Callable[..., object]) -> None:
     global _work
+    threadpoolctl.threadpool_limits(1)  # there is a process a core already
     gc.freeze()  # what was there before is not looked through at every collection, and stays shared
     _work = work
 
@@ -131,9 +133,10 @@ def _pass() -> None:
     """Does nothing, but needs a process to do it."""
 
 
-def _in_process(element: _Element) -> None:
+def _in_processes(elements: _Element) -> None:
     assert _pool is not None  # noqa: S101
-    _pool.submit(_call, element.content).result()
+    for _ in _pool.map(_call, elements.content):
+        pass
 
 
 def _call(element: object) -> None:

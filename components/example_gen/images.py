@@ -30,6 +30,8 @@ PIL.Image.init()  # all formats, once, and not from several threads
 PIL.Image.MAX_IMAGE_PIXELS = None  # `max_pixels` below is the limit, and it is a setting
 _MOMENTS = np.stack([np.arange(256), np.arange(256) ** 2], axis=1)  # of each level: first and second
 _LUMA = {1: (1.0,), 3: (0.299, 0.587, 0.114)}  # ITU-R BT.601
+_LUMA_16 = np.array([19595.0, 38470.0, 7471.0])  # the same in 1/65536, as Pillow has them
+_FEW = 64 * 64 * 3  # values
 # Pillow knows more, and tells formats by content: some of them, such as EPS, run other programs.
 FORMATS: list[str] = [
     name
@@ -117,8 +119,9 @@ def measure(data: bytes, max_pixels: int, side: int = 160) -> Measured:
         RejectedError: The image cannot be used.
     """
     if found := decode_plain(data, max_pixels, side):
-        image, size = found
-        return Measured(data, "JPEG", image.mode, *size, 1, **_facts(image, size))
+        pixels, size = found
+        mode = "L" if pixels.ndim == 2 else "RGB"
+        return Measured(data, "JPEG", mode, *size, 1, **_facts(pixels, size))
     image = _open(data, max_pixels)
     source_format, source_mode, size = _format_of(image), image.mode, image.size
     late = image.format == "PNG"  # its metadata may come after its pixels
@@ -150,15 +153,17 @@ def contradicts(name: str, source_format: str) -> bool:
     return _EXTENSIONS.get(os.path.splitext(name)[1].lower(), source_format) != source_format
 
 
-def _facts(image: PIL.Image.Image, size: tuple[int, int]) -> dict[str, typing.Any]:
+def _facts(image: PIL.Image.Image | np.ndarray, size: tuple[int, int]) -> dict[str, typing.Any]:
     """Measures an image that stands for one of a size."""
-    pixels, measured = size[0] * size[1], image.width * image.height
-    counts = image.histogram()
-    histogram = np.fromiter(counts, np.int64, len(counts)).reshape(-1, 256)
-    sums, squares = (
-        [total * pixels // measured for total in totals] for totals in (histogram @ _MOMENTS).T.tolist()
-    )
-    grey = image if image.mode == "L" else image.convert("L")
+    if isinstance(image, np.ndarray):
+        few = image.ndim == 3 and image.size <= _FEW
+        measured = image.shape[0] * image.shape[1]
+        totals, grey = _few_moments(image) if few else _moments(PIL.Image.fromarray(image))
+    else:
+        measured = image.width * image.height
+        totals, grey = _moments(image)
+    pixels = size[0] * size[1]
+    sums, squares = ([total * pixels // measured for total in of_power] for of_power in totals)
     return {
         "pixel_sum": sums,
         "pixel_square_sum": squares,
@@ -168,18 +173,34 @@ def _facts(image: PIL.Image.Image, size: tuple[int, int]) -> dict[str, typing.An
     }
 
 
+def _moments(image: PIL.Image.Image) -> tuple[list[list[int]], PIL.Image.Image]:
+    """Returns sums of each channel's values, and of their squares; and the image in grey."""
+    counts = image.histogram()
+    histogram = np.fromiter(counts, np.int64, len(counts)).reshape(-1, 256)
+    return (histogram @ _MOMENTS).T.tolist(), image if image.mode == "L" else image.convert("L")
+
+
+def _few_moments(pixels: np.ndarray) -> tuple[list[list[int]], np.ndarray]:
+    """The same of a small RGB image, for which a histogram takes longer; exact, as sums are below 2^53."""
+    levels = pixels.reshape(-1, 3).astype(np.float64)
+    sums, squares = np.ones(len(levels)) @ levels, (levels.T @ levels).diagonal()
+    luma = ((levels @ _LUMA_16 + 0x8000) / 0x10000).astype(np.uint8)
+    return [[*map(int, sums)], [*map(int, squares)]], luma.reshape(pixels.shape[:2])
+
+
 def _sharpness(grey: np.ndarray) -> float:
     """Source: J. L. Pech-Pacheco et al., "Diatom autofocusing in brightfield microscopy", ICPR 2000."""
-    if min(grey.shape) < 3:
+    height, width = grey.shape
+    if min(height, width) < 3:
         return 0.0
-    levels = grey.astype(np.int16)
-    edges = 4 * levels[1:-1, 1:-1]
-    edges -= levels[:-2, 1:-1]
-    edges -= levels[2:, 1:-1]
-    edges -= levels[1:-1, :-2]
-    edges -= levels[1:-1, 2:]
-    values = edges.ravel().astype(np.int32)
-    total, squares = int(values.sum(dtype=np.int64)), int((values * values).sum(dtype=np.int64))
+    levels = grey.astype(np.int16).ravel()  # rows one after another: neighbours are 1 and `width` away
+    edges = 4 * levels[width:-width]
+    edges -= levels[: -2 * width]
+    edges -= levels[2 * width :]
+    edges -= levels[width - 1 : -width - 1]
+    edges -= levels[width + 1 : levels.size - width + 1]
+    values = edges.reshape(height - 2, width)[:, 1:-1].ravel().astype(np.float64)  # exact, as above
+    total, squares = int(values.sum()), int(values @ values)
     return math.sqrt(squares * values.size - total * total) / values.size
 
 

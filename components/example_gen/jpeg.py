@@ -4,16 +4,16 @@ Pillow reads headers in Python, which for small files takes longer than their pi
 a file is not quite ordinary, and says what is wrong with it.
 """
 
-import PIL.Image
+import numpy as np
 import simplejpeg
 
 from conveyor.components.example_gen.containers import is_plain_jpeg
 
-_KINDS = {"Gray": ("GRAY", "L"), "YCbCr": ("RGB", "RGB")}
-_TURNED = (b"Exif\0\0", b"http://ns.adobe.com/xap/")  # may say that the image is to be turned
+_KINDS = {"Gray": "GRAY", "YCbCr": "RGB"}
+_EXIF, _XMP = b"Exif\0\0", b"http://ns.adobe.com/xap/"  # may say that the image is to be turned
 
 
-def decode_plain(data: bytes, max_pixels: int, side: int) -> tuple[PIL.Image.Image, tuple[int, int]] | None:
+def decode_plain(data: bytes, max_pixels: int, side: int) -> tuple[np.ndarray, tuple[int, int]] | None:
     """Decodes a JPEG that can be stored as it is.
 
     Args:
@@ -22,22 +22,21 @@ def decode_plain(data: bytes, max_pixels: int, side: int) -> tuple[PIL.Image.Ima
         side: See `smaller`.
 
     Returns:
-        The image, grey or RGB, at a smaller scale if it is large; and its width and height. None where
-        Pillow must be asked.
+        Pixels, [height, width] of grey or [height, width, 3] of RGB, at a smaller scale if it is large; and
+        the image's width and height. None where Pillow must be asked.
     """
-    if data[:2] != b"\xff\xd8" or any(mark in data for mark in _TURNED):
+    if data[:2] != b"\xff\xd8" or _EXIF in data or _XMP in data:
         return None
     try:
         height, width, space, _ = simplejpeg.decode_jpeg_header(data)
         size = width, height
         if space not in _KINDS or width * height > max_pixels or not is_plain_jpeg(data, size):
             return None
-        name, mode = _KINDS[space]
         least_width, least_height = smaller(size, side)
-        pixels = simplejpeg.decode_jpeg(data, name, min_width=least_width, min_height=least_height)
+        pixels = simplejpeg.decode_jpeg(data, _KINDS[space], min_width=least_width, min_height=least_height)
     except ValueError:
         return None
-    return PIL.Image.fromarray(pixels[..., 0] if mode == "L" else pixels), size
+    return pixels[..., 0] if pixels.shape[2] == 1 else pixels, size
 
 
 def smaller(size: tuple[int, int], side: int) -> tuple[int, int]:

@@ -43,7 +43,7 @@ def fingerprint(grey: np.ndarray | PIL.Image.Image) -> bytes:
         if grey.ndim != 2 or grey.dtype != np.uint8 or not grey.size:
             received = f"{grey.dtype} {grey.shape}"
             raise ValueError(f"expected a non-empty [height, width] uint8. Received: {received}")
-        grey = PIL.Image.fromarray(grey)
+        grey = PIL.Image.frombuffer("L", grey.shape[::-1], np.ascontiguousarray(grey), "raw", "L", 0, 1)
     elif grey.mode != "L":
         raise ValueError(f"expected an image of mode L. Received: {grey.mode}")
     width, height = (min(side, 65535) for side in grey.size)

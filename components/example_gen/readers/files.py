@@ -156,9 +156,10 @@ def read_limited(path: str, limit: int) -> bytes:
     if is_remote(path):
         return read_object(path, limit)
     with open(path, "rb", buffering=0) as file:
-        if os.fstat(file.fileno()).st_size > limit:
+        size = os.fstat(file.fileno()).st_size
+        if size > limit:
             raise OSError(errno.EFBIG, f"larger than {limit:,} bytes", path)
-        return file.read()
+        return file.read(size)
 
 
 def read_image(root: str, path: str) -> tuple[bytes | None, str, str]:

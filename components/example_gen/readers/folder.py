@@ -59,8 +59,8 @@ class FolderReader:
             folders = parts[1:-1] if in_splits else parts[:-1]
             if folders:
                 found.append(("/".join(parts), printable(folders[0]), split))
-        ignored = collections.Counter(map(suffix, paths)) - collections.Counter(suffix(f[0]) for f in found)
-        if ignored:
+        if len(found) < len(paths):
+            ignored = collections.Counter(map(suffix, set(paths) - {path for path, _, _ in found}))
             kinds = ", ".join(f"{count} {kind or 'no suffix'}" for kind, count in sorted(ignored.items()))
             logging.info("files in %s that are no images in class folders: %s", self.folder, kinds)
         return found

@@ -11,6 +11,7 @@ import contextlib
 import errno
 import functools
 import hashlib
+import itertools
 import os
 import shutil
 import tempfile
@@ -26,6 +27,7 @@ _PACKAGES = {"gs://": ("gcsfs", "gcp"), "s3://": ("s3fs", "s3")}  # package, and
 SCHEMES = tuple(_PACKAGES)
 # What tells that an object changed, the surest first: as gcsfs, s3fs and other file systems call it.
 _STAMPS = ("md5Hash", "ETag", "etag", "mtime", "updated", "LastModified", "created")
+_AHEAD = 8
 _AT_ONCE = 16  # requests
 _BLOCK = 1 << 20  # bytes
 _ERRNOS = {FileNotFoundError: errno.ENOENT, PermissionError: errno.EACCES, IsADirectoryError: errno.EISDIR}
@@ -134,10 +136,13 @@ def _blocks(path: str) -> Iterator[bytes]:
 def each(function: Callable[[T], R], items: Iterable[T], path: str) -> Iterator[R]:
     """Yields what a function makes of each item, in order; of what is below a remote path several at once.
 
-    Over a network one request after the other would wait for most of its time.
+    Over a network one request after the other would wait for most of its time. Local files are read a few
+    ahead: a call of the operating system slows down what comes after it, here the work on each image.
     """
     if not is_remote(path):
-        yield from map(function, items)
+        left = iter(items)
+        while block := [function(item) for item in itertools.islice(left, _AHEAD)]:
+            yield from block
         return
     pool = concurrent.futures.ThreadPoolExecutor(_AT_ONCE)
     waiting: collections.deque[concurrent.futures.Future[R]] = collections.deque()

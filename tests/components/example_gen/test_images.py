@@ -7,6 +7,7 @@ import PIL.Image
 import PIL.ImageOps
 import pytest
 import scipy.signal
+import simplejpeg
 import tensorflow as tf
 from small_images import (
     chunk,
@@ -369,3 +370,20 @@ def test_a_large_jpeg_that_is_stored_anew_keeps_its_size(mode):
     np.testing.assert_array_equal(decode(measured.data), expected)
     assert (measured.width, measured.height) == (650, 330)
     assert measured.pixel_sum == expected.astype(int).sum((0, 1)).tolist()
+
+
+# === two ways to sum pixels ===
+
+
+@pytest.mark.parametrize("side", [1, 3, 32, 64, 65])
+def test_a_small_jpeg_is_measured_as_its_pixels_in_a_png_are(side):
+    """A small JPEG takes the short way, the same pixels as PNG the long one: the facts are the same."""
+    data = encode(noise(side, side, 3, seed=side), "JPEG", quality=95)
+    small = measure(data, MANY)
+    assert small.data == data
+    pixels = simplejpeg.decode_jpeg(data).astype(np.int64)
+    by_pillow = measure(encode(pixels.astype(np.uint8)), MANY)
+    for fact in ("pixel_sum", "pixel_square_sum", "brightness", "sharpness", "fingerprint"):
+        assert getattr(small, fact) == getattr(by_pillow, fact), fact
+    assert small.pixel_sum == pixels.sum(axis=(0, 1)).tolist()
+    assert small.pixel_square_sum == (pixels**2).sum(axis=(0, 1)).tolist()
