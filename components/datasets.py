@@ -10,6 +10,7 @@ import tensorflow_datasets as tfds
 from conveyor.components.artifacts import Examples
 from conveyor.components.example_gen.readers.tfds import TFDSReader, place_of
 from conveyor.components.facts import read_facts
+from conveyor.models.tasks.task import Task
 from conveyor.pipeline.errors import UserError, did_you_mean
 
 
@@ -95,23 +96,25 @@ def _complete(objects: dict[str, tf.Tensor], area: tf.Tensor) -> dict[str, tf.Te
 
 
 def replay(
-    served: typing.Any, dataset: tf.data.Dataset, truth: typing.Any, batch_size: int
+    served: typing.Any, dataset: tf.data.Dataset, task: Task, batch_size: int
 ) -> typing.Iterator[tuple[dict[str, typing.Any], dict[str, typing.Any]]]:
     """Yields examples and what a served model answers to their bytes, batch by batch.
 
     Args:
         served: The `serving_default` signature of a SavedModel.
         dataset: What `read_split` returns.
-        truth: From an example to what its outputs are judged against.
+        task: Says what to ask, and what the answers are judged against.
         batch_size: Examples a request; part of what makes answers bit-identical.
 
     Yields:
-        ({`image`, `id`, `truth`}, outputs), as NumPy arrays; strings but `image` as unicode.
+        ({`image` as sent, `id`, `truth`}, outputs), as NumPy arrays; strings but `image` as unicode.
     """
-    wanted = dataset.map(
-        lambda example: {"image": example["image"], "id": example["id"], "truth": truth(example)}
-    )
-    for batch in wanted.batch(batch_size).prefetch(2):
+
+    def wanted(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {"image": task.request(example), "id": example["id"], "truth": task.truth(example)}
+
+    asked = dataset.map(wanted, num_parallel_calls=tf.data.AUTOTUNE)
+    for batch in asked.batch(batch_size).prefetch(2):
         outputs = served(images=batch["image"])
         arrays = {name: tensor.numpy() for name, tensor in batch.items()}
         yield (

@@ -1,10 +1,10 @@
 """Builds the Keras model that family settings describe."""
 
 import importlib
-
-import keras
+import typing
 
 from conveyor.models.families import FamilySettings
+from conveyor.models.model import Model
 
 # Family -> "module:class". A family of its own: add a folder, a line here and one in families.py.
 FAMILIES = {
@@ -14,17 +14,19 @@ FAMILIES = {
 }
 
 
-def build_model(settings: FamilySettings, image_shape: tuple[int, int, int], classes: int) -> keras.Model:
+def build_model(
+    settings: FamilySettings, image_shape: tuple[int, ...], arguments: dict[str, typing.Any]
+) -> Model:
     """Returns an untrained model.
 
     Args:
         settings: Settings of the family.
         image_shape: (height, width, channels) of the model input.
-        classes: Number of classes.
+        arguments: What the task says, such as the number of classes (see `Task.model_arguments`).
 
     Raises:
         ValueError: The layers do not fit the image, such as more pooling than there are pixels.
     """
     module, _, name = FAMILIES[settings.family].partition(":")
     family = getattr(importlib.import_module(module), name)
-    return family(image_shape, classes, name=settings.family, **settings.model_dump(exclude={"family"}))
+    return family(image_shape, **arguments, name=settings.family, **settings.model_dump(exclude={"family"}))

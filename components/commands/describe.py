@@ -36,6 +36,7 @@ def describe_model(
     document = fit(statistics.read(), properties["channels"], experiment.transform)
     from conveyor.components.trainer.fit import build
     from conveyor.models.layer_table import layer_table
+    from conveyor.models.tasks.task import make_task
 
     settings = TrainerSettings(task=experiment.task, model=experiment.model, fit=experiment.trainer)
-    return layer_table(build(document, settings, properties["classes"]))
+    return layer_table(build(document, settings, make_task(experiment.task, properties["classes"])))

@@ -11,7 +11,7 @@ from conveyor.components.artifacts import Evaluation, Examples
 from conveyor.components.datasets import read_split, replay
 from conveyor.components.evaluator.saved_model import open_served
 from conveyor.components.evaluator.settings import EvaluatorSettings
-from conveyor.models.tasks.task import Task, make_task
+from conveyor.models.tasks.task import Records, Task, make_task
 from conveyor.pipeline.errors import UserError
 
 _SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg"}
@@ -43,28 +43,28 @@ def judge(
     parts = []
     dataset = read_split(examples, how.split)
     served = open_served(saved_model)
-    for batch, outputs in replay(served, dataset, task.truth, how.batch_size):
+    for batch, outputs in replay(served, dataset, task, how.batch_size):
         if problem := task.check(outputs):
             raise UserError(
                 "what the model answers cannot be judged on this data",
                 received=problem,
                 where=f"split {how.split}, examples {batch['id'][0]} to {batch['id'][-1]}",
             )
-        worst.add(batch, outputs, task)
-        parts.append({"ids": batch["id"], "targets": batch["truth"], **outputs})
+        records = task.record(batch["truth"], outputs)
+        worst.add(batch, records, task)
+        parts.append({"ids": batch["id"], **records})
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     np.savez_compressed(evaluation.predictions_file, **columns)  # type: ignore[arg-type]
-    truth = columns["targets"]
-    outputs = {name: array for name, array in columns.items() if name not in ("ids", "targets")}
-    plots = task.plots(truth, outputs)
+    ids, records = columns.pop("ids"), columns
+    plots = task.plots(records)
     if worst.rows:
         plots.append(worst.gallery(evaluation.path))
     return {
         "split": how.split,
         "batch_size": how.batch_size,
-        "examples": len(truth),
+        "examples": len(ids),
         "classes": task.classes,
-        "metrics": task.evaluate(truth, outputs, how.bootstrap, settings.seed),
+        "metrics": task.evaluate(records, how.bootstrap, settings.seed),
         "plots": plots,
     }
 
@@ -77,14 +77,14 @@ class _Worst:
         self.rows: list[tuple[float, int, bytes, str]] = []
         self._numbers = itertools.count(0, -1)  # of equally wrong answers the first is kept
 
-    def add(self, batch: dict[str, typing.Any], outputs: dict[str, typing.Any], task: Task) -> None:
-        badness = task.badness(batch["truth"], outputs)
+    def add(self, batch: dict[str, typing.Any], records: Records, task: Task) -> None:
+        badness = task.badness(records)
         for index in np.flatnonzero(badness > 0) if self.size else ():
             entry = float(badness[index]), next(self._numbers)
             if len(self.rows) == self.size and entry < self.rows[0][:2]:
                 continue
-            output = {name: array[index] for name, array in outputs.items()}
-            text = f"{batch['id'][index]}: {task.caption(batch['truth'][index], output)}"
+            record = {name: array[index] for name, array in records.items()}
+            text = f"{batch['id'][index]}: {task.caption(record)}"
             row = (*entry, batch["image"][index], text)
             (heapq.heappush if len(self.rows) < self.size else heapq.heappushpop)(self.rows, row)
 

@@ -36,16 +36,16 @@ def prove(
     with np.load(evaluation.predictions_file, allow_pickle=False) as recorded:
         before = {name: recorded[name] for name in recorded.files}
     try:
-        now = _answer(examples, saved_model, task, judged)
+        now, misfit = _answer(examples, saved_model, task, judged)
     except (OSError, LookupError, ValueError, tf.errors.OpError) as error:
         return _verdict(f"it cannot be served: {str(error).strip().splitlines()[0]}", 0, None, {})
+    if misfit:
+        return _verdict(misfit, len(now["ids"]), None, {})
     difference, reason = _compare(before, now, settings.proof.tolerance)
-    misfit = task.check(_outputs(now))
-    metrics = {} if misfit else task.measure(now["targets"], _outputs(now))
-    if not (reason or misfit):
+    if not reason:
         # of the record: with a tolerance, close answers may rank otherwise
-        reason = _compare_metrics(judged["metrics"], task.measure(before["targets"], _outputs(before)))
-    return _verdict(reason or misfit, len(now["ids"]), difference, metrics)
+        reason = _compare_metrics(judged["metrics"], task.measure(_records(before)))
+    return _verdict(reason, len(now["ids"]), difference, task.measure(_records(now)))
 
 
 def _verdict(
@@ -62,19 +62,21 @@ def _verdict(
 
 def _answer(
     examples: Examples, saved_model: pathlib.Path, task: Task, judged: dict[str, typing.Any]
-) -> dict[str, np.ndarray]:
-    """Returns what the evaluator records, now: `ids`, `targets` and the outputs."""
+) -> tuple[dict[str, np.ndarray], str]:
+    """Returns what the evaluator records, now; or the first batch, and why its outputs cannot be judged."""
     served = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
     dataset = read_split(examples, judged["split"])
-    parts = [
-        {"ids": batch["id"], "targets": batch["truth"], **outputs}
-        for batch, outputs in replay(served, dataset, task.truth, judged["batch_size"])
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    parts = []
+    for batch, outputs in replay(served, dataset, task, judged["batch_size"]):
+        misfit = task.check(outputs)
+        if misfit:
+            return {"ids": batch["id"]}, misfit
+        parts.append({"ids": batch["id"], **task.record(batch["truth"], outputs)})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, ""
 
 
-def _outputs(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: array for name, array in columns.items() if name not in ("ids", "targets")}
+def _records(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: array for name, array in columns.items() if name != "ids"}
 
 
 def _compare(

@@ -31,7 +31,7 @@ class Served(tf.Module):
 
     def from_tensors(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
         """From model input, float32 [n, height, width, channels], to the task's outputs."""
-        return self._task.decode(self.model(inputs, training=False))
+        return self._task.decode(inputs, self.model(inputs, training=False))
 
 
 def export(fitted: Fitted, transform_graph: TransformGraph, model: Model) -> None:

@@ -13,6 +13,7 @@ from conveyor.components.artifacts import Examples, TransformGraph
 from conveyor.components.trainer.inputs import evaluation_input, training_input
 from conveyor.components.trainer.settings import FitSettings, OptimizerSettings, TrainerSettings
 from conveyor.models.build import build_model
+from conveyor.models.model import Model
 from conveyor.models.tasks.task import Task, make_task
 from conveyor.pipeline.errors import UserError
 from conveyor.pipeline.stage import Context
@@ -39,7 +40,7 @@ class Fitted:
     family: str
 
 
-def build(document: dict[str, typing.Any], settings: TrainerSettings, classes: list[str]) -> keras.Model:
+def build(document: dict[str, typing.Any], settings: TrainerSettings, task: Task) -> Model:
     """Builds the untrained model for a TransformGraph's document.
 
     Raises:
@@ -47,7 +48,7 @@ def build(document: dict[str, typing.Any], settings: TrainerSettings, classes: l
     """
     shape = (document["height"], document["width"], document["channels"])
     try:
-        return build_model(settings.model, shape, len(classes))
+        return build_model(settings.model, shape, task.model_arguments())
     except ValueError as error:
         raise UserError(
             f"the model {settings.model.family!r} cannot be built for images of {shape[0]}x{shape[1]}",
@@ -73,7 +74,7 @@ def fit(
     classes = examples.properties["classes"]
     task = make_task(settings.task, classes)
     how = settings.fit
-    model = build(transform_graph.read(), settings, classes)
+    model = build(transform_graph.read(), settings, task)
     steps = math.ceil(examples.properties["splits"]["train"] / how.batch_size)
     model.compile(
         optimizer=make_optimizer(how, steps * how.epochs),

@@ -64,7 +64,7 @@ def _decoded(
     preprocessing = load(transform_graph.saved_model)
 
     def decode(example: dict[str, tf.Tensor]) -> tuple[typing.Any, typing.Any]:
-        return preprocessing.decode(example["image"]), task.targets(example)
+        return preprocessing.decode(example["image"]), task.annotations(example)["labels"]
 
     dataset = read_split(examples, split).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
     bytes_each = shape["height"] * shape["width"] * shape["channels"]

@@ -1,6 +1,7 @@
 """Classification: one class per image."""
 
 import typing
+from collections.abc import Callable, Iterable
 
 import keras
 import numpy as np
@@ -9,7 +10,7 @@ import tensorflow as tf
 from conveyor.models.metrics import classification as metrics
 from conveyor.models.metrics.bootstrap import interval, resamples
 from conveyor.models.tasks.settings import ClassificationSettings
-from conveyor.models.tasks.task import Metrics, Outputs
+from conveyor.models.tasks.task import Batch, Metrics, Outputs, Records
 
 _CURVES = 10  # classes with a precision-recall curve of their own: those with the lowest precision
 
@@ -26,10 +27,19 @@ class Classification:
         self.settings = settings
         self.classes = classes
 
+    # === the model ===
+
+    def model_arguments(self) -> dict[str, typing.Any]:
+        return {"classes": len(self.classes)}
+
     # === training ===
 
-    def targets(self, example: dict[str, tf.Tensor]) -> tf.Tensor:
-        return tf.one_hot(example["label"], len(self.classes))
+    def annotations(self, example: dict[str, tf.Tensor]) -> Batch:
+        return {"labels": tf.one_hot(example["label"], len(self.classes))}
+
+    def inputs_and_targets(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        del seed
+        return batch["images"], batch["labels"]
 
     def loss(self) -> keras.losses.Loss:
         smoothing = self.settings.label_smoothing
@@ -38,9 +48,13 @@ class Classification:
     def metrics(self) -> list[keras.metrics.Metric]:
         return [keras.metrics.CategoricalAccuracy(name="accuracy")]
 
+    def calibrate(self, answers: Iterable[tuple[np.ndarray, typing.Any]]) -> None:
+        pass
+
     # === serving ===
 
-    def decode(self, raw: tf.Tensor) -> dict[str, tf.Tensor]:
+    def decode(self, inputs: tf.Tensor, raw: tf.Tensor) -> dict[str, tf.Tensor]:
+        del inputs
         probabilities = tf.nn.softmax(raw)
         best = tf.argmax(probabilities, axis=-1)
         return {
@@ -50,6 +64,9 @@ class Classification:
         }
 
     # === evaluation ===
+
+    def request(self, example: dict[str, tf.Tensor]) -> tf.Tensor:
+        return example["image"]
 
     def truth(self, example: dict[str, tf.Tensor]) -> tf.Tensor:
         return example["label"]
@@ -68,25 +85,26 @@ class Classification:
         differ = [f"{one!r} for {other!r}" for one, other in sorted(pairs)]
         return f"other names of classes than the data has: {', '.join(differ[:3])}" if differ else ""
 
-    def measure(self, truth: np.ndarray, outputs: Outputs) -> dict[str, float | None]:
-        values = self._weighted(truth, outputs)(np.ones((1, len(truth)), np.int32))
+    def record(self, truth: np.ndarray, outputs: Outputs) -> Records:
+        return {"targets": truth, **outputs}
+
+    def measure(self, records: Records) -> dict[str, float | None]:
+        values = self._weighted(records)(np.ones((1, len(records["targets"])), np.int32))
         return {name: _number(value[0]) for name, value in values.items()}
 
-    def evaluate(self, truth: np.ndarray, outputs: Outputs, bootstrap: int, seed: int) -> Metrics:
-        weighted = self._weighted(truth, outputs)
-        blocks = [weighted(weights) for weights in resamples(len(truth), bootstrap, seed)]
+    def evaluate(self, records: Records, bootstrap: int, seed: int) -> Metrics:
+        weighted = self._weighted(records)
+        blocks = [weighted(weights) for weights in resamples(len(records["targets"]), bootstrap, seed)]
         found: Metrics = {}
-        for name, value in self.measure(truth, outputs).items():
+        for name, value in self.measure(records).items():
             drawn = np.concatenate([block[name] for block in blocks]) if blocks else np.array([])
             low, high = interval(drawn) if value is not None else (None, None)
             found[name] = {"value": value, "low": low, "high": high}
         return found
 
-    def _weighted(
-        self, truth: np.ndarray, outputs: Outputs
-    ) -> typing.Callable[[np.ndarray], dict[str, np.ndarray]]:
+    def _weighted(self, records: Records) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
         """Returns a function from example weights [b, n] to metric name -> values [b]."""
-        probabilities = outputs["probabilities"]
+        truth, probabilities = records["targets"], records["probabilities"]
         rankings = [
             metrics.Ranking.of(probabilities[:, label], truth == label) for label in range(len(self.classes))
         ]
@@ -107,24 +125,24 @@ class Classification:
 
         return compute
 
-    def badness(self, truth: np.ndarray, outputs: Outputs) -> np.ndarray:
-        probabilities = outputs["probabilities"]
+    def badness(self, records: Records) -> np.ndarray:
+        truth, probabilities = records["targets"], records["probabilities"]
         wrong = probabilities.argmax(axis=1) != truth
         return np.where(wrong, 1.0 - probabilities[np.arange(len(truth)), truth], 0.0)
 
-    def caption(self, truth: int, output: dict[str, typing.Any]) -> str:
-        probabilities = output["probabilities"]
+    def caption(self, record: dict[str, typing.Any]) -> str:
+        truth, probabilities = record["targets"], record["probabilities"]
         best = int(probabilities.argmax())
         return (
             f"is {self.classes[truth]} ({probabilities[truth]:.3f}),"
             f" taken for {self.classes[best]} ({probabilities[best]:.3f})"
         )
 
-    def plots(self, truth: np.ndarray, outputs: Outputs) -> list[dict[str, typing.Any]]:
-        probabilities = outputs["probabilities"]
+    def plots(self, records: Records) -> list[dict[str, typing.Any]]:
+        truth, probabilities = records["targets"], records["probabilities"]
         predicted = probabilities.argmax(axis=1)
         return [
-            self._precision_recall(truth, outputs),
+            self._precision_recall(records),
             {
                 "kind": "matrix",
                 "title": "Confusion matrix",
@@ -137,13 +155,13 @@ class Classification:
             self._reliability(truth, probabilities),
         ]
 
-    def _precision_recall(self, truth: np.ndarray, outputs: Outputs) -> dict[str, typing.Any]:
-        values = self.measure(truth, outputs)
+    def _precision_recall(self, records: Records) -> dict[str, typing.Any]:
+        truth, probabilities, values = records["targets"], records["probabilities"], self.measure(records)
         precision = [values[f"average_precision/{name}"] for name in self.classes]
         defined = [label for label, value in enumerate(precision) if value is not None]
         shown = sorted(sorted(defined, key=lambda label: precision[label] or 0.0)[:_CURVES])
         curves = {
-            self.classes[label]: metrics.precision_recall(outputs["probabilities"][:, label], truth == label)
+            self.classes[label]: metrics.precision_recall(probabilities[:, label], truth == label)
             for label in shown
         }
         return {

@@ -1,14 +1,16 @@
 """What a task says about examples, targets, loss, outputs and evaluation; and how to get one."""
 
 import typing
+from collections.abc import Iterable
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from conveyor.models.tasks.settings import TaskSettings
 
+Batch = dict[str, typing.Any]  # in the keys of Keras's preprocessing layers
 Outputs = dict[str, np.ndarray]
+Records = dict[str, np.ndarray]
 Metrics = dict[str, dict[str, float | None]]
 
 
@@ -17,20 +19,56 @@ class Task(typing.Protocol):
 
     classes: list[str]
 
-    def targets(self, example: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Returns the training target of one example, in a graph."""
+    # === the model ===
+
+    def model_arguments(self) -> dict[str, typing.Any]:
+        """Returns what a family must know to build a model for this, besides the image's shape."""
         ...
 
-    def loss(self) -> keras.losses.Loss:
-        """Returns the training loss on raw outputs."""
+    # === training ===
+
+    def annotations(self, example: dict[str, tf.Tensor]) -> Batch:
+        """Returns what one example has besides its image, as it moves with the pixels; in a graph.
+
+        Keys: `labels` float32 [classes], `segmentation_masks` [height, width, 1], `bounding_boxes`.
+        """
         ...
 
-    def metrics(self) -> list[keras.metrics.Metric]:
-        """Returns metrics to watch in training."""
+    def inputs_and_targets(self, batch: Batch, seed: tf.Tensor) -> tuple[typing.Any, typing.Any]:
+        """Returns what the model is given and what it must answer, in a graph.
+
+        Args:
+            batch: Augmented; `images` float32 [n, height, width, channels], normalised.
+            seed: int32 [2], another for each batch.
+        """
         ...
 
-    def decode(self, raw: typing.Any) -> dict[str, tf.Tensor]:
-        """Returns the served outputs of a batch of raw outputs, in a graph."""
+    def loss(self) -> typing.Any:
+        """Returns the training loss on raw outputs, as `keras.Model.compile` takes it."""
+        ...
+
+    def metrics(self) -> typing.Any:
+        """Returns metrics to watch in training, as `keras.Model.compile` takes them."""
+        ...
+
+    def calibrate(self, answers: Iterable[tuple[np.ndarray, typing.Any]]) -> None:
+        """Fits what `decode` needs, such as a threshold.
+
+        Args:
+            answers: Inputs and raw outputs of the trained model, batch by batch, on the validation split.
+        """
+        ...
+
+    # === serving ===
+
+    def decode(self, inputs: tf.Tensor, raw: typing.Any) -> dict[str, tf.Tensor]:
+        """Returns the served outputs of a batch of inputs and raw outputs, in a graph."""
+        ...
+
+    # === evaluation ===
+
+    def request(self, example: dict[str, tf.Tensor]) -> tf.Tensor:
+        """Returns the encoded image that the model is asked about, in a graph."""
         ...
 
     def truth(self, example: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -41,23 +79,27 @@ class Task(typing.Protocol):
         """Returns why outputs cannot be judged for these classes; "" for no reason."""
         ...
 
-    def measure(self, truth: np.ndarray, outputs: Outputs) -> dict[str, float | None]:
+    def record(self, truth: np.ndarray, outputs: Outputs) -> Records:
+        """Returns what is kept of a batch: a row of each column an example. All below is told from it."""
+        ...
+
+    def measure(self, records: Records) -> dict[str, float | None]:
         """Returns metric name -> value over all examples; None where undefined."""
         ...
 
-    def evaluate(self, truth: np.ndarray, outputs: Outputs, bootstrap: int, seed: int) -> Metrics:
+    def evaluate(self, records: Records, bootstrap: int, seed: int) -> Metrics:
         """Returns metric name -> `value`, and `low` and `high` of its 95% interval."""
         ...
 
-    def badness(self, truth: np.ndarray, outputs: Outputs) -> np.ndarray:
+    def badness(self, records: Records) -> np.ndarray:
         """Returns how wrong the outputs of each example are; 0 for right ones."""
         ...
 
-    def caption(self, truth: typing.Any, output: dict[str, typing.Any]) -> str:
+    def caption(self, record: dict[str, typing.Any]) -> str:
         """Returns a line on one example, for a gallery."""
         ...
 
-    def plots(self, truth: np.ndarray, outputs: Outputs) -> list[dict[str, typing.Any]]:
+    def plots(self, records: Records) -> list[dict[str, typing.Any]]:
         """Returns charts as data; their kinds are those that the model card draws."""
         ...
 

@@ -26,8 +26,8 @@ def gallery(evaluation):
     return next(plot for plot in evaluation.read()["plots"] if plot["kind"] == "gallery")["items"]
 
 
-def outputs_of(columns):
-    return {name: values for name, values in columns.items() if name not in ("ids", "targets")}
+def records_of(columns):
+    return {name: values for name, values in columns.items() if name != "ids"}
 
 
 def test_predictions_are_those_of_every_example_in_order(run):
@@ -51,7 +51,7 @@ def test_document_is_measured_on_the_predictions(run):
         "classes": CLASSES,
     }
     task = make_task(ClassificationSettings(), CLASSES)
-    expected = task.evaluate(columns["targets"], outputs_of(columns), 50, seed=0)
+    expected = task.evaluate(records_of(columns), 50, seed=0)
     assert document["metrics"] == expected
     assert 0.4 < expected["accuracy"]["value"] < 1, "these tests are of a model that errs"
     assert run.evaluation.properties["summary"] == {"metrics": expected}

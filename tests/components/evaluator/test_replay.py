@@ -5,6 +5,8 @@ from small_run import CLASSES
 
 from conveyor.components.artifacts import Examples
 from conveyor.components.datasets import as_unicode, read_split, replay
+from conveyor.models.tasks.settings import ClassificationSettings
+from conveyor.models.tasks.task import make_task
 from conveyor.pipeline.errors import UserError
 
 
@@ -36,8 +38,11 @@ def test_strings_come_back_as_unicode_batch_by_batch(run):
         sizes.append(len(images))
         return {"length": tf.strings.length(images), "word": tf.fill([len(images)], "été")}
 
+    task = make_task(ClassificationSettings(), CLASSES)
+    task.truth = lambda example: example["label"] + 100
+    task.request = lambda example: tf.strings.join(["asked ", example["image"]])
     dataset = read_split(run.examples, "test")
-    batches = list(replay(served, dataset, lambda example: example["label"] + 100, 8))
+    batches = list(replay(served, dataset, task, 8))
     assert sizes == [8, 8, 8, 6]
     ids = np.concatenate([batch["id"] for batch, _ in batches])
     assert ids.tolist() == [row["id"].decode() for row in dataset.as_numpy_iterator()]
@@ -45,6 +50,7 @@ def test_strings_come_back_as_unicode_batch_by_batch(run):
     for batch, outputs in batches:
         assert set(batch) == {"id", "image", "truth"}
         assert set(batch["truth"]) <= {100, 101, 102}
+        assert all(image.startswith(b"asked ") for image in batch["image"])
         assert outputs["length"].tolist() == [len(image) for image in batch["image"]]
         assert set(outputs["word"]) == {"été"}
         assert outputs["word"].dtype.kind == batch["id"].dtype.kind == "U"

@@ -27,6 +27,10 @@ def random_case(classes=3, size=60, seed=0):
     return truth, outputs_of(softmax(logits).astype(np.float32), classes)
 
 
+def together(truth, outputs):
+    return make().record(truth, outputs)
+
+
 def outputs_of(probabilities, classes=3):
     best = probabilities.argmax(axis=1)
     return {
@@ -44,7 +48,9 @@ def test_loss_equals_cross_entropy_of_the_smoothed_target(smoothing):
     task = make(label_smoothing=smoothing)
     logits = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
     labels = [0, 2, 1, 1, 0]
-    targets = tf.stack([task.targets({"label": tf.constant(label, tf.int64)}) for label in labels])
+    targets = tf.stack(
+        [task.annotations({"label": tf.constant(label, tf.int64)})["labels"] for label in labels]
+    )
     wanted = np.eye(3)[labels] * (1 - smoothing) + smoothing / 3
     expected = -(wanted * np.log(softmax(logits))).sum(axis=1).mean()
     assert float(task.loss()(targets, logits)) == pytest.approx(expected, rel=1e-5)
@@ -60,8 +66,8 @@ def test_watched_accuracy_is_the_share_of_right_answers():
 def test_decoding_in_a_graph_equals_numpy():
     task = make()
     logits = (np.random.default_rng(2).normal(size=(40, 3)) * 20).astype(np.float32)
-    decode = tf.function(task.decode, input_signature=[tf.TensorSpec([None, 3], tf.float32)])
-    found = {name: tensor.numpy() for name, tensor in decode(logits).items()}
+    decode = tf.function(task.decode, input_signature=[tf.TensorSpec([None, 3], tf.float32)] * 2)
+    found = {name: tensor.numpy() for name, tensor in decode(logits, logits).items()}
     expected = softmax(logits.astype(np.float64))
     np.testing.assert_allclose(found["probabilities"], expected, atol=1e-6)
     np.testing.assert_array_equal(found["class_id"], logits.argmax(axis=1))
@@ -81,7 +87,7 @@ def test_truth_is_the_label():
 @pytest.mark.parametrize("classes", [2, 3, 7])
 def test_measure_equals_scikit_learn(classes):
     truth, outputs = random_case(classes)
-    found = make(classes).measure(truth, outputs)
+    found = make(classes).measure(together(truth, outputs))
     probabilities = outputs["probabilities"]
     precisions = {
         f"average_precision/{name}": sklearn.metrics.average_precision_score(truth == i, probabilities[:, i])
@@ -103,12 +109,12 @@ def test_measure_equals_scikit_learn(classes):
 @pytest.mark.parametrize(("classes", "there"), [(5, False), (6, True)])
 def test_top5_only_where_it_says_something(classes, there):
     truth, outputs = random_case(classes)
-    assert ("top5_accuracy" in make(classes).measure(truth, outputs)) is there
+    assert ("top5_accuracy" in make(classes).measure(together(truth, outputs))) is there
 
 
 def test_equal_scores_count_as_ranked_by_label_in_accuracy_and_top5():
     truth = np.arange(7)
-    found = make(7).measure(truth, outputs_of(np.full((7, 7), 1 / 7), 7))
+    found = make(7).measure(together(truth, outputs_of(np.full((7, 7), 1 / 7), 7)))
     assert found["accuracy"] == pytest.approx(1 / 7)
     assert found["top5_accuracy"] == pytest.approx(5 / 7)
     assert found["average_precision_macro"] == pytest.approx(1 / 7)
@@ -118,8 +124,8 @@ def test_equal_scores_count_as_ranked_by_label_in_accuracy_and_top5():
 def test_evaluate_agrees_with_measure_and_its_intervals_hold_the_value(classes):
     truth, outputs = random_case(classes)
     task = make(classes)
-    found = task.evaluate(truth, outputs, 300, seed=4)
-    assert {name: row["value"] for name, row in found.items()} == task.measure(truth, outputs)
+    found = task.evaluate(together(truth, outputs), 300, seed=4)
+    assert {name: row["value"] for name, row in found.items()} == task.measure(together(truth, outputs))
     for name, row in found.items():
         assert set(row) == {"value", "low", "high"}
         assert 0 <= row["low"] <= row["high"] <= 1, name
@@ -130,7 +136,7 @@ def test_evaluate_agrees_with_measure_and_its_intervals_hold_the_value(classes):
 
 def test_intervals_are_those_of_resampled_examples():
     truth, outputs = random_case()
-    found = make().evaluate(truth, outputs, 100, seed=9)
+    found = make().evaluate(together(truth, outputs), 100, seed=9)
     correct = outputs["class_id"] == truth
     accuracies, precisions = [], []
     for weights in np.concatenate(list(resamples(len(truth), 100, 9))):
@@ -146,15 +152,18 @@ def test_intervals_are_those_of_resampled_examples():
 def test_seed_decides_intervals_and_nothing_else():
     truth, outputs = random_case()
     task = make()
-    assert task.evaluate(truth, outputs, 50, 1) == task.evaluate(truth, outputs, 50, 1)
-    one, other = task.evaluate(truth, outputs, 50, 1), task.evaluate(truth, outputs, 50, 2)
+    assert task.evaluate(together(truth, outputs), 50, 1) == task.evaluate(together(truth, outputs), 50, 1)
+    one, other = (
+        task.evaluate(together(truth, outputs), 50, 1),
+        task.evaluate(together(truth, outputs), 50, 2),
+    )
     assert one != other
     assert {k: v["value"] for k, v in one.items()} == {k: v["value"] for k, v in other.items()}
 
 
 def test_without_resampling_there_are_values_and_no_intervals():
     truth, outputs = random_case()
-    found = make().evaluate(truth, outputs, 0, seed=0)
+    found = make().evaluate(together(truth, outputs), 0, seed=0)
     assert all(row["low"] is None and row["high"] is None for row in found.values())
     assert found["accuracy"]["value"] == pytest.approx((outputs["class_id"] == truth).mean())
 
@@ -162,7 +171,7 @@ def test_without_resampling_there_are_values_and_no_intervals():
 def test_class_without_examples_has_no_precision_and_is_left_out_of_the_mean():
     truth, outputs = random_case()
     truth = np.where(truth == 1, 2, truth)
-    found = make().evaluate(truth, outputs, 50, seed=0)
+    found = make().evaluate(together(truth, outputs), 50, seed=0)
     assert found["average_precision/été"] == {"value": None, "low": None, "high": None}
     present = [found[f"average_precision/{name}"]["value"] for name in ("chat", "猫")]
     assert found["average_precision_macro"]["value"] == pytest.approx(np.mean(present))
@@ -173,7 +182,7 @@ def test_class_of_one_example_has_an_interval_from_the_resamples_that_hold_it():
     truth, outputs = random_case()
     truth = np.where(truth == 1, 2, truth)
     truth[0] = 1
-    row = make().evaluate(truth, outputs, 200, seed=0)["average_precision/été"]
+    row = make().evaluate(together(truth, outputs), 200, seed=0)["average_precision/été"]
     assert 0 < row["low"] <= row["value"] <= row["high"] <= 1
 
 
@@ -182,12 +191,12 @@ def test_split_of_one_example(right):
     truth = np.array([1])
     outputs = outputs_of(np.array([[0.2, 0.7, 0.1] if right else [0.7, 0.2, 0.1]]))
     task = make()
-    found = task.evaluate(truth, outputs, 20, seed=0)
+    found = task.evaluate(together(truth, outputs), 20, seed=0)
     share = float(right)
     assert found["accuracy"] == {"value": share, "low": share, "high": share}
     assert found["average_precision/été"]["value"] == 1.0  # nothing ranks above it
     assert found["average_precision/chat"]["value"] is None
-    assert len(task.plots(truth, outputs)) == 3
+    assert len(task.plots(together(truth, outputs))) == 3
 
 
 # === gallery and plots ===
@@ -195,18 +204,18 @@ def test_split_of_one_example(right):
 
 def test_badness_is_zero_for_right_answers_and_grows_with_the_error():
     probabilities = np.array([[0.9, 0.1, 0.0], [0.9, 0.1, 0.0], [0.5, 0.4, 0.1], [0.5, 0.4, 0.1]])
-    badness = make().badness(np.array([0, 1, 1, 2]), outputs_of(probabilities))
+    badness = make().badness(together(np.array([0, 1, 1, 2]), outputs_of(probabilities)))
     np.testing.assert_allclose(badness, [0, 0.9, 0.6, 0.9])
 
 
 def test_caption_tells_truth_answer_and_their_probabilities():
-    output = {"probabilities": np.array([0.125, 0.25, 0.625])}
-    assert make().caption(1, output) == "is été (0.250), taken for 猫 (0.625)"
+    record = {"targets": 1, "probabilities": np.array([0.125, 0.25, 0.625])}
+    assert make().caption(record) == "is été (0.250), taken for 猫 (0.625)"
 
 
 def test_plots_hold_curve_matrix_and_reliability():
     truth, outputs = random_case()
-    curves, matrix, reliability = make().plots(truth, outputs)
+    curves, matrix, reliability = make().plots(together(truth, outputs))
     assert [series["name"] for series in curves["series"]] == NAMES[:3]
     expected = sklearn.metrics.confusion_matrix(truth, outputs["class_id"])
     assert (matrix["labels"], matrix["values"]) == (NAMES[:3], expected.tolist())
@@ -221,9 +230,9 @@ def test_curves_are_of_the_classes_with_the_lowest_precision():
     random = np.random.default_rng(5)
     truth = random.integers(0, 13, 300)  # c13 has no example
     probabilities = softmax(random.normal(size=(300, 14)) + np.eye(14)[truth] * np.arange(14))
-    values = task.measure(truth, outputs_of_names(probabilities, classes))
+    values = task.measure(together(truth, outputs_of_names(probabilities, classes)))
     defined = sorted(classes[:13], key=lambda name: values[f"average_precision/{name}"])
-    curves = task.plots(truth, outputs_of_names(probabilities, classes))[0]
+    curves = task.plots(together(truth, outputs_of_names(probabilities, classes)))[0]
     assert {series["name"] for series in curves["series"]} == set(defined[:10])
 
 
