@@ -27,7 +27,7 @@ from conveyor.components.trainer.settings import FitSettings, TrainerSettings
 from conveyor.components.trainer.stage import trainer
 from conveyor.components.transform.settings import TransformSettings
 from conveyor.components.transform.stage import transform
-from conveyor.models.families import FamilySettings
+from conveyor.models.families import FamilySettings, families
 from conveyor.models.settings import AugmentationSettings
 from conveyor.models.tasks.settings import ClassificationSettings, TaskSettings
 from conveyor.pipeline.config import Settings, load_config
@@ -117,7 +117,29 @@ def load_experiment(config: str, overrides: Sequence[str] = ()) -> Experiment:
     Raises:
         UserError: There is no such config, or something in it is wrong.
     """
-    return load_config(find_config(config), Experiment, overrides)
+    path = find_config(config)
+    experiment = load_config(path, Experiment, overrides)
+    _check_fit(experiment, str(path))
+    return experiment
+
+
+def _check_fit(experiment: Experiment, where: str) -> None:
+    """Checks what is right by itself but does not go together."""
+    model, kind = experiment.model, experiment.task.kind
+    if model and kind not in model.tasks:
+        raise UserError(
+            f"model.family {model.family!r} is not for task.kind {kind!r}",
+            expected=f"for {kind}: {', '.join(families(kind))}",
+            received=f"a family for {', '.join(model.tasks)}",
+            where=where,
+        )
+    if model and experiment.task.unit_range and experiment.transform.normalize != "rescale":
+        raise UserError(
+            f"task.kind {kind!r} needs pixels in [0, 1]",
+            expected="transform.normalize: rescale",
+            received=experiment.transform.normalize,
+            where=where,
+        )
 
 
 def build_pipeline(experiment: Experiment, name: str, workspace: pathlib.Path) -> Pipeline:

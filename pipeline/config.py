@@ -198,8 +198,9 @@ def _at_tag(problem: typing.Mapping[str, typing.Any]) -> typing.Mapping[str, typ
     if not problem["type"].startswith("union_tag"):
         return problem
     context = problem["ctx"]
-    location = (*problem["loc"], context["discriminator"].strip("'"))
-    return {**problem, "loc": location, "input": context.get("tag")}
+    key = context["discriminator"].strip("'()")  # the key, or a function that is called like it
+    told = f"one of {context['expected_tags']}" if "expected_tags" in context else problem["msg"]
+    return {**problem, "loc": (*problem["loc"], key), "input": context.get("tag"), "msg": told}
 
 
 def _key_path(problem: typing.Mapping[str, typing.Any], where: dict[_Path, str]) -> _Path:

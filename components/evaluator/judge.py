@@ -11,7 +11,7 @@ from conveyor.components.artifacts import Evaluation, Examples
 from conveyor.components.datasets import read_split, replay
 from conveyor.components.evaluator.saved_model import open_served
 from conveyor.components.evaluator.settings import EvaluatorSettings
-from conveyor.models.tasks.task import Records, Task, make_task
+from conveyor.models.tasks.task import Outputs, Records, Task, make_task
 from conveyor.pipeline.errors import UserError
 
 _SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg"}
@@ -51,7 +51,7 @@ def judge(
                 where=f"split {how.split}, examples {batch['id'][0]} to {batch['id'][-1]}",
             )
         records = task.record(batch["truth"], outputs)
-        worst.add(batch, records, task)
+        worst.add(batch, outputs, records, task)
         parts.append({"ids": batch["id"], **records})
     columns = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     np.savez_compressed(evaluation.predictions_file, **columns)  # type: ignore[arg-type]
@@ -77,7 +77,7 @@ class _Worst:
         self.rows: list[tuple[float, int, bytes, str]] = []
         self._numbers = itertools.count(0, -1)  # of equally wrong answers the first is kept
 
-    def add(self, batch: dict[str, typing.Any], records: Records, task: Task) -> None:
+    def add(self, batch: dict[str, typing.Any], outputs: Outputs, records: Records, task: Task) -> None:
         badness = task.badness(records)
         for index in np.flatnonzero(badness > 0) if self.size else ():
             entry = float(badness[index]), next(self._numbers)
@@ -85,7 +85,8 @@ class _Worst:
                 continue
             record = {name: array[index] for name, array in records.items()}
             text = f"{batch['id'][index]}: {task.caption(record)}"
-            row = (*entry, batch["image"][index], text)
+            answer = {name: array[index] for name, array in outputs.items()}
+            row = (*entry, task.picture(batch["image"][index], answer), text)
             (heapq.heappush if len(self.rows) < self.size else heapq.heappushpop)(self.rows, row)
 
     def gallery(self, folder: pathlib.Path) -> dict[str, typing.Any]:

@@ -6,6 +6,8 @@ import typing
 import tensorflow as tf
 from tensorflow.core.protobuf import saved_model_pb2
 
+from conveyor.models.ops.images import decode_image
+
 
 class Preprocessing(tf.Module):
     """Decodes, resizes and normalises images.
@@ -24,15 +26,7 @@ class Preprocessing(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def decode(self, image: tf.Tensor) -> tf.Tensor:
         """Returns uint8 [height, width, channels] of one PNG or JPEG; of RGB, of one GIF or BMP too."""
-        pixels = tf.io.decode_image(image, self.channels, expand_animations=False)
-        pixels.set_shape([None, None, self.channels])
-        same = tf.reduce_all(tf.shape(pixels)[:2] == self.size)
-        pixels = tf.cond(same, lambda: pixels, lambda: self._resize(pixels))
-        return tf.ensure_shape(pixels, [*self.size, self.channels])
-
-    def _resize(self, pixels: tf.Tensor) -> tf.Tensor:
-        resized = tf.image.resize(pixels, self.size, antialias=True)
-        return tf.saturate_cast(tf.round(resized), tf.uint8)
+        return decode_image(image, self.size, self.channels)
 
     @tf.function
     def normalize(self, pixels: tf.Tensor) -> tf.Tensor:

@@ -138,6 +138,10 @@ class Classification:
             f" taken for {self.classes[best]} ({probabilities[best]:.3f})"
         )
 
+    def picture(self, image: bytes, outputs: Outputs) -> bytes:
+        del outputs
+        return image
+
     def plots(self, records: Records) -> list[dict[str, typing.Any]]:
         truth, probabilities = records["targets"], records["probabilities"]
         predicted = probabilities.argmax(axis=1)

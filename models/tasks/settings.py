@@ -12,9 +12,35 @@ class ClassificationSettings(Settings):
 
     needs: typing.ClassVar[tuple[str, ...]] = ("label",)
     """What every example must have."""
+    unit_range: typing.ClassVar[bool] = False
+    """Whether the model input must be in [0, 1]."""
     kind: typing.Literal["classification"] = "classification"
     label_smoothing: float = pydantic.Field(0.0, ge=0, lt=1)
     """Share of the target spread evenly over all classes."""
 
 
-TaskSettings = ClassificationSettings
+class ReconstructionSettings(Settings):
+    """The image itself, through a code: autoencoders."""
+
+    needs: typing.ClassVar[tuple[str, ...]] = ()
+    unit_range: typing.ClassVar[bool] = True
+    kind: typing.Literal["reconstruction"]
+    loss: typing.Literal["bce", "mse"] = "bce"
+    """Binary cross-entropy of pixels in [0, 1], or mean squared error."""
+    noise: float = pydantic.Field(0.0, ge=0, le=1)
+    """Standard deviation of Gaussian noise on what the model is given, of pixels in [0, 1]: denoising."""
+    normal_share: float = pydantic.Field(0.99, gt=0, le=1)
+    """Share of the validation images that lie below the threshold of anomalies."""
+
+
+def kind(value: typing.Any) -> str:
+    """Returns the kind of a task, from the dict of a config or from settings."""
+    given = value.get("kind") if isinstance(value, dict) else getattr(value, "kind", None)
+    return "classification" if given is None else str(given)
+
+
+TaskSettings = typing.Annotated[
+    typing.Annotated[ClassificationSettings, pydantic.Tag("classification")]
+    | typing.Annotated[ReconstructionSettings, pydantic.Tag("reconstruction")],
+    pydantic.Discriminator(kind),
+]

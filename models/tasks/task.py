@@ -1,5 +1,6 @@
 """What a task says about examples, targets, loss, outputs and evaluation; and how to get one."""
 
+import importlib
 import typing
 from collections.abc import Iterable
 
@@ -99,9 +100,25 @@ class Task(typing.Protocol):
         """Returns a line on one example, for a gallery."""
         ...
 
+    def picture(self, image: bytes, outputs: Outputs) -> bytes:
+        """Returns a PNG or JPEG that shows one example with its outputs, for a gallery.
+
+        Args:
+            image: As sent to the model.
+            outputs: Its row of the outputs.
+        """
+        ...
+
     def plots(self, records: Records) -> list[dict[str, typing.Any]]:
         """Returns charts as data; their kinds are those that the model card draws."""
         ...
+
+
+# Kind -> "module:class". A task of its own: add a module, a line here and an arm in settings.py.
+TASKS = {
+    "classification": "conveyor.models.tasks.classification:Classification",
+    "reconstruction": "conveyor.models.tasks.reconstruction:Reconstruction",
+}
 
 
 def make_task(settings: TaskSettings, classes: list[str]) -> Task:
@@ -111,6 +128,5 @@ def make_task(settings: TaskSettings, classes: list[str]) -> Task:
         settings: Its settings.
         classes: Names of the classes, in label order.
     """
-    from conveyor.models.tasks.classification import Classification
-
-    return Classification(settings, classes)
+    module, _, name = TASKS[settings.kind].partition(":")
+    return getattr(importlib.import_module(module), name)(settings, classes)
