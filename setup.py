@@ -60,6 +60,7 @@ CORE = [
 ]
 GCP = ["gcsfs>=2024.6"]  # gs:// paths
 S3 = ["s3fs>=2024.6"]  # s3:// paths
+TUNE = ["optuna>=4"]  # conveyor sweep
 DEV = [
     "pytest>=8",
     "pytest-cov>=5",
@@ -88,6 +89,6 @@ setuptools.setup(
         "conveyor.components.model_card": ["*.jinja", "*.css"],
     },
     install_requires=CORE,
-    extras_require={"dev": DEV, "gcp": GCP, "s3": S3},
+    extras_require={"dev": DEV, "gcp": GCP, "s3": S3, "tune": TUNE},
     entry_points={"console_scripts": ["conveyor = conveyor.__main__:main"]},
 )

@@ -150,6 +150,11 @@ class Model(Artifact):
         """JSON: the layer table of `conveyor model`."""
         return self.path / "layers.json"
 
+    @property
+    def plots_file(self) -> pathlib.Path:
+        """JSON: plots for the card, of the kinds that it draws; files of galleries are in the artifact."""
+        return self.path / "plots.json"
+
 
 class Evaluation(_JsonArtifact):
     """How good the exported model is on a split: `evaluation.json`, and the predictions.

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 import pydantic
 
+from conveyor.components.backbone import backbone_reference, resolve_backbone
 from conveyor.components.evaluator.settings import EvaluatorSettings, JudgeSettings
 from conveyor.components.evaluator.stage import evaluator
 from conveyor.components.example_gen.settings import ExampleGenSettings, SourceSettings
@@ -148,7 +149,10 @@ def build_pipeline(experiment: Experiment, name: str, workspace: pathlib.Path) -
     Args:
         experiment: The settings.
         name: Name of the config, for {name} in `pusher.to`.
-        workspace: Root of the workspace, for {workspace} in `pusher.to`.
+        workspace: Root of the workspace, for {workspace} in `pusher.to` and for backbones of earlier runs.
+
+    Raises:
+        UserError: The model names a backbone that is not there.
     """
     values = experiment.model_dump(mode="json", by_alias=True)
     page = {**values["model_card"], "title": experiment.model_card.title or name, "config": values}
@@ -156,7 +160,8 @@ def build_pipeline(experiment: Experiment, name: str, workspace: pathlib.Path) -
     destination = experiment.pusher.to.replace("{workspace}", str(workspace)).replace("{name}", name)
     nodes = _data_nodes(experiment)
     if experiment.model is not None:
-        nodes += _model_nodes(experiment, experiment.model, destination)
+        model = resolve_backbone(experiment.model, experiment.transform.normalize, workspace)
+        nodes += _model_nodes(experiment, model, destination)
     return Pipeline([*nodes, card])
 
 
@@ -185,7 +190,7 @@ def _model_nodes(experiment: Experiment, model: FamilySettings, destination: str
     )
     return [
         Node(transform, experiment.transform),
-        Node(trainer, training),
+        Node(trainer, training, references=backbone_reference(model)),
         Node(evaluator, EvaluatorSettings(task=task, judge=experiment.evaluator, seed=seed)),
         Node(infra_validator, InfraValidatorSettings(task=task, proof=experiment.infra_validator)),
         Node(pusher, PusherSettings(to=destination)),

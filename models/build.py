@@ -8,9 +8,13 @@ from conveyor.models.model import Model
 
 # Family -> "module:class". A family of its own: add a folder, a line here and one in families.py.
 FAMILIES = {
+    "autoencoder": "conveyor.models.autoencoder.autoencoder:Autoencoder",
     "cnn": "conveyor.models.cnn.cnn:CNN",
     "linear": "conveyor.models.linear.linear:Linear",
     "mlp": "conveyor.models.mlp.mlp:MLP",
+    "pretrained": "conveyor.models.pretrained.pretrained:Pretrained",
+    "resnet": "conveyor.models.resnet.resnet:ResNet",
+    "spatial_transformer": "conveyor.models.spatial_transformer.spatial_transformer:SpatialTransformer",
 }
 
 

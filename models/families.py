@@ -4,12 +4,23 @@ import typing
 
 import pydantic
 
+from conveyor.models.autoencoder.settings import AutoencoderSettings
 from conveyor.models.cnn.settings import CNNSettings
 from conveyor.models.linear.settings import LinearSettings
 from conveyor.models.mlp.settings import MLPSettings
+from conveyor.models.pretrained.settings import PretrainedSettings
+from conveyor.models.resnet.settings import ResNetSettings
+from conveyor.models.spatial_transformer.settings import SpatialTransformerSettings
 
 FamilySettings = typing.Annotated[
-    CNNSettings | LinearSettings | MLPSettings, pydantic.Field(discriminator="family")
+    AutoencoderSettings
+    | CNNSettings
+    | LinearSettings
+    | MLPSettings
+    | PretrainedSettings
+    | ResNetSettings
+    | SpatialTransformerSettings,
+    pydantic.Field(discriminator="family"),
 ]
 
 

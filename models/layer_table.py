@@ -1,66 +1,104 @@
 """The layer table: what each layer makes, costs and sees."""
 
+import fractions
 import math
 import typing
 
 import keras
 
+from conveyor.models.describe.cost import dense_parameters, flops, parameters
+from conveyor.models.describe.effective import effective_fields
+from conveyor.models.describe.field import Field, fields
+from conveyor.models.describe.graph import Step, walk
+from conveyor.models.describe.windows import slides, spatial, windows
 
-def layer_table(model: keras.Model) -> list[dict[str, typing.Any]]:
-    """Returns a row per layer of a model whose layers form a chain.
+Row = dict[str, typing.Any]
+
+
+def layer_table(model: keras.Model) -> list[Row]:
+    """Returns a row for each call of a layer; nested models are opened.
 
     Args:
-        model: A built model with one input.
+        model: A functional or built sequential model, with branches as it likes.
 
     Returns:
-        Dicts with `layer`, `type`, `output` (shape without the batch), `parameters`, `flops` (per
-        image; a multiply and an add count as two), `kernel`, `stride`, `receptive_field` (pixels
-        of the input that one output sees, along one side; None once positions are mixed).
+        Dicts with what follows; a number, or where sides differ a list of one a side.
 
-    Source: Dumoulin, Visin, "A guide to convolution arithmetic for deep learning", 2016, for the
-    shapes; Araujo, Norris, Sim, "Computing Receptive Fields of Convolutional Neural Networks",
-    Distill 2019, equation 2, for the field: r += (k - 1) * j, then j *= s.
+        - `layer`, `type`, `output` (shape without the batch)
+        - `parameters`; of a layer that is called twice, the first time
+        - `dense_parameters`: those of a dense layer between the same shapes, for a convolution
+        - `flops`: per image, see `conveyor.models.describe.cost.flops`
+        - `kernel`, `stride`, `padding`, `dilation`: of a window that slides
+        - `jump`: pixels of the image from one place of the output to the next
+        - `receptive_field`: pixels of the image that one output can see along a side, padding
+          counted in; the side of the image where positions are mixed; None if not known
+        - `effective_field`: pixels that hold 95% of the gradient (see
+          `conveyor.models.describe.effective`); measured for some layers
+
+    Raises:
+        ValueError: The model is no graph of layers.
     """
+    steps = walk(model).steps
+    seen = fields(steps)
+    costs = [flops(step) for step in steps]
+    measured = effective_fields(steps, sum(cost or 0 for cost in costs))
+    image = spatial(steps[0].output)
+    first: dict[int, int] = {}
     rows = []
-    field: int | None = 1
-    jump = 1
-    for layer in model.layers:
-        window = _window(layer)
-        kernel, stride = window or (1, 1)
-        if isinstance(layer, keras.layers.Flatten | keras.layers.Dense | keras.layers.GlobalAveragePooling2D):
-            field = None
-        elif field is not None:
-            dilation = getattr(layer, "dilation_rate", (1,))[0]
-            field += (kernel - 1) * dilation * jump
-            jump *= stride
-        shape = layer.output.shape[1:]
+    for index, step in enumerate(steps):
+        own = first.setdefault(id(step.layer), index) == index
         rows.append(
             {
-                "layer": layer.name,
-                "type": type(layer).__name__,
-                "output": "x".join(str(side) for side in shape),
-                "parameters": layer.count_params(),
-                "flops": _flops(layer, shape),
-                "kernel": kernel if window else None,
-                "stride": stride if window else None,
-                "receptive_field": field,
+                "layer": step.name,
+                "type": type(step.layer).__name__,
+                "output": "x".join("?" if side is None else str(side) for side in step.output),
+                "parameters": parameters(step.layer) if own else 0,
+                "dense_parameters": dense_parameters(step),
+                "flops": costs[index],
+                **_window(step),
+                **_field(seen[index], image),
+                "effective_field": _effective(measured.get(index), seen[index]),
             }
         )
     return rows
 
 
-def _window(layer: keras.Layer) -> tuple[int, int] | None:
-    """Returns side and stride of the window a layer slides over its input, if it does."""
-    size = getattr(layer, "kernel_size", None) or getattr(layer, "pool_size", None)
-    strides = getattr(layer, "strides", None)
-    return (size[0], strides[0]) if size and strides else None
+def _window(step: Step) -> Row:
+    if not slides(step.layer):
+        return dict.fromkeys(("kernel", "stride", "padding", "dilation"))
+    slid = windows(step)
+    return {
+        "kernel": _plain([window.kernel for window in slid]),
+        "stride": _plain([window.stride for window in slid]),
+        "padding": step.layer.padding,
+        "dilation": _plain([window.dilation for window in slid]),
+    }
 
 
-def _flops(layer: keras.Layer, shape: tuple[int, ...]) -> int:
-    """Returns operations per image: two per weight and position of convolutions and dense layers."""
-    if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense):
-        positions = math.prod(shape[:-1])
-        return 2 * positions * math.prod(layer.kernel.shape)
-    if isinstance(layer, keras.layers.MaxPooling2D | keras.layers.AveragePooling2D):
-        return math.prod(shape) * math.prod(layer.pool_size)
-    return 0
+def _field(field: Field | None, image: tuple[int | None, ...]) -> Row:
+    if field is None:
+        return {"jump": None, "receptive_field": None}
+    whole = math.inf in field.sizes
+    sizes = image if whole else [int(size) for size in field.sizes]
+    return {
+        "jump": None if whole else _plain([_number(jump) for jump in field.jumps]),
+        "receptive_field": _plain(list(sizes)),
+    }
+
+
+def _effective(sides: tuple[int, ...] | None, field: Field | None) -> int | list[int] | None:
+    """Returns the mean side where theory knows but one: inputs and weights are random."""
+    if sides is None:
+        return None
+    return round(sum(sides) / len(sides)) if field and len(set(field.sizes)) == 1 else list(sides)
+
+
+def _plain(values: list[typing.Any]) -> typing.Any:
+    """Returns the one value of all sides, else all; None for none."""
+    if None in values or not values:
+        return None
+    return values[0] if len(set(values)) == 1 else values
+
+
+def _number(value: fractions.Fraction) -> int | float:
+    return int(value) if value.denominator == 1 else float(value)

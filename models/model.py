@@ -1,6 +1,11 @@
 """The base of all model families."""
 
+import typing
+
 import keras
+import tensorflow as tf
+
+NOT_FINITE = "loss or gradient is no number"  # how training tells that this is why it stopped
 
 
 class Model(keras.Model):
@@ -8,6 +13,9 @@ class Model(keras.Model):
 
     frozen_epochs: int = 0
     """For so many epochs, weights that `is_pretrained` do not move."""
+
+    arguments: dict[str, typing.Any] = {}
+    """What the model was made with, in plain values; a subclass sets it at the end of its `__init__`."""
 
     features_layer: str = ""
     """Name of the layer whose output is the features that the head works on."""
@@ -21,6 +29,10 @@ class Model(keras.Model):
         """
         return keras.Model(self.inputs, self.get_layer(self.features_layer).output, name="backbone")
 
+    def get_config(self) -> dict[str, typing.Any]:
+        """Returns the arguments that make an equal model, untrained."""
+        return {**self.arguments, "name": self.name}
+
     def is_pretrained(self, variable: keras.Variable) -> bool:
         """Whether a weight comes from an earlier training."""
         del variable
@@ -30,3 +42,37 @@ class Model(keras.Model):
         """Returns what the learning rate of a weight is multiplied by, in [0, 1]."""
         del variable
         return 1.0
+
+    def train_step(self, data: typing.Any) -> dict[str, tf.Tensor]:
+        """One step of training, as Keras's; weights do not move where loss or gradient is no number.
+
+        Raises:
+            tf.errors.InvalidArgumentError: It is so (but not under XLA, which knows no assertions).
+        """
+        inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(data)
+        with tf.GradientTape() as tape:
+            raw = self(inputs, training=True)
+            loss = self.compute_loss(inputs, targets, raw, weights, training=True)
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, self.trainable_weights)
+        with tf.control_dependencies([_assert_finite([loss, *gradients])]):
+            self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync  # the loss is a share of the batch's
+        count = tf.shape(tf.nest.flatten(inputs)[0])[0]
+        self._loss_tracker.update_state(loss * replicas, sample_weight=count)
+        return self.compute_metrics(inputs, targets, raw, weights)
+
+    def compute_metrics(
+        self, x: typing.Any, y: typing.Any, y_pred: typing.Any, sample_weight: typing.Any = None
+    ) -> dict[str, tf.Tensor]:
+        """Returns the metrics of outputs that have a target; an autoencoder's code has none."""
+        if isinstance(y, dict) and isinstance(y_pred, dict):
+            y_pred = {name: y_pred[name] for name in y}
+        return super().compute_metrics(x, y, y_pred, sample_weight)
+
+
+def _assert_finite(tensors: list[typing.Any]) -> tf.Operation | None:
+    # A sum is finite only if all its terms are, and costs one pass over them.
+    sums = [tf.reduce_sum(tf.convert_to_tensor(tensor)) for tensor in tensors if tensor is not None]
+    finite = tf.reduce_all([tf.math.is_finite(tf.cast(total, tf.float32)) for total in sums])
+    return tf.debugging.Assert(finite, [NOT_FINITE])

@@ -18,12 +18,15 @@ class Node:
         settings: An instance of the stage's settings type.
         name: Its name in this pipeline; that of the stage unless told.
         inputs: For inputs that the artifact type alone does not settle: input -> "node.output".
+        references: Artifacts of earlier runs that the settings name: what for -> digest. They are part of
+            the lineage.
     """
 
     stage: Stage
     settings: Settings = dataclasses.field(default_factory=Settings)
     name: str = ""
     inputs: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    references: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.name or self.stage.name)

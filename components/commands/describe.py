@@ -1,6 +1,7 @@
-"""`conveyor model`: the layer table of a config's model."""
+"""`conveyor model`: the layer table of a config's model, and advice for its data."""
 
 import os
+import pathlib
 import typing
 from collections.abc import Sequence
 
@@ -9,22 +10,34 @@ from conveyor.pipeline.errors import UserError
 
 
 def describe_model(
-    config: str, overrides: Sequence[str], workspace: str | os.PathLike[str]
-) -> list[dict[str, typing.Any]]:
-    """Returns a row per layer of the model that a config would train.
+    config: str,
+    overrides: Sequence[str],
+    workspace: str | os.PathLike[str],
+    draw: str | None = None,
+) -> dict[str, typing.Any]:
+    """Returns what the model that a config would train is made of, and what does not fit its data.
 
     Args:
         config: Path or shipped name of a config; its data is read in (or found in the cache), as
             the size of the images is the data's unless `transform.size` says it.
         overrides: "dotted.key=value" each.
         workspace: Where Examples are kept.
+        draw: Where to draw receptive fields: a file that ends in .svg, .png or .html.
+
+    Returns:
+        `layers` (see `conveyor.models.layer_table.layer_table`), `totals` and `advice` (see
+        `conveyor.models.describe.advice`), and `objects`, their sizes in the model's input, if any.
 
     Raises:
-        UserError: There is no such config, or the layers do not fit the images.
+        UserError: There is no such config, the layers do not fit the images, or there is nothing to draw.
     """
     from conveyor.components.experiment import load_experiment, run
     from conveyor.components.transform.fit import fit
 
+    if draw is not None:
+        from conveyor.components.model_card.standalone import check_suffix
+
+        check_suffix(pathlib.Path(draw))
     experiment = load_experiment(config, overrides)
     if experiment.model is None:
         raise UserError("the config has no model to describe", fix="add a section `model`")
@@ -35,8 +48,28 @@ def describe_model(
     statistics: typing.Any = result.outputs["statistics_gen"]["statistics"]
     document = fit(statistics.read(), properties["channels"], experiment.transform)
     from conveyor.components.trainer.fit import build
+    from conveyor.models.describe.advice import advise, object_sizes, totals
     from conveyor.models.layer_table import layer_table
     from conveyor.models.tasks.task import make_task
 
     settings = TrainerSettings(task=experiment.task, model=experiment.model, fit=experiment.trainer)
-    return layer_table(build(document, settings, make_task(experiment.task, properties["classes"])))
+    layers = layer_table(build(document, settings, make_task(experiment.task, properties["classes"])))
+    objects = object_sizes(statistics.read().get("train", {}), document["height"], document["width"])
+    if draw is not None:
+        _draw(layers, objects, pathlib.Path(draw))
+    return {
+        "layers": layers,
+        "totals": totals(layers),
+        "advice": advise(layers, objects),
+        "objects": objects,
+    }
+
+
+def _draw(layers: list[dict[str, typing.Any]], objects: dict[str, float] | None, path: pathlib.Path) -> None:
+    from conveyor.components.model_card.fields import fields_plot
+    from conveyor.components.model_card.standalone import save
+
+    plot = fields_plot(layers, objects)
+    if plot is None:
+        raise UserError("the model has no receptive fields to draw: nothing in it slides over the image")
+    save(plot, path)

@@ -43,7 +43,8 @@ def evaluate_model(
     from conveyor.components.evaluator.judge import judge
     from conveyor.pipeline.workspace import Workspace
 
-    how = experiment.evaluator.model_copy(update={"split": split or experiment.evaluator.split})
+    update = {"split": split or experiment.evaluator.split, "gap": False}
+    how = experiment.evaluator.model_copy(update=update)
     settings = EvaluatorSettings(task=experiment.task, judge=how, seed=experiment.seed)
     examples = result.outputs["example_gen"]["examples"]
     with tempfile.TemporaryDirectory() as folder:

@@ -9,6 +9,7 @@ import numpy as np
 
 from conveyor.components.artifacts import Evaluation, Examples
 from conveyor.components.datasets import read_split, replay
+from conveyor.components.evaluator.gap import gap
 from conveyor.components.evaluator.saved_model import open_served
 from conveyor.components.evaluator.settings import EvaluatorSettings
 from conveyor.models.tasks.task import Outputs, Records, Task, make_task
@@ -65,6 +66,7 @@ def judge(
         "examples": len(ids),
         "classes": task.classes,
         "metrics": task.evaluate(records, how.bootstrap, settings.seed),
+        "gap": gap(examples, served, task, settings) if how.gap else {},
         "plots": plots,
     }
 

@@ -24,6 +24,9 @@ class JudgeSettings(Settings):
     """Resamples behind the 95% intervals."""
     bless: BlessSettings | None = None
     """None blesses every model."""
+    gap: bool = True
+    """Measure the model on training and validation examples too (at most 2,000 of each), to show how far
+    it has learned its examples by heart."""
     worst: pydantic.NonNegativeInt = 24
     """Number of worst errors in the gallery."""
 

@@ -20,7 +20,8 @@ def evaluator(
     from conveyor.components.evaluator.judge import judge
 
     document = judge(examples, model.saved_model, settings, evaluation)
-    context.look(settings.judge.split, "report")
+    for split in dict.fromkeys((settings.judge.split, *document["gap"])):
+        context.look(split, "report")
     evaluation.write(document)
     evaluation.properties["summary"] = {"metrics": document["metrics"]}
     bless(document["metrics"], settings.judge.bless, blessing)

@@ -15,7 +15,7 @@ def data_section(results: Results) -> dict[str, typing.Any]:
     """Returns splits with what is known of each (None for what is not), and figures."""
     properties = results.examples.properties
     statistics = results.statistics.read() if results.statistics else {}
-    names = sorted(properties["splits"], key=_split_rank)
+    names = sorted(properties["splits"], key=split_rank)
     splits = [_split(name, properties["splits"][name], statistics.get(name, {})) for name in names]
     classes = properties.get("classes", [])
     known = {name: statistics[name] for name in names if statistics.get(name)}
@@ -39,5 +39,6 @@ def _split(name: str, examples: int, values: dict[str, typing.Any]) -> dict[str,
     }
 
 
-def _split_rank(name: str) -> tuple[int, str]:
+def split_rank(name: str) -> tuple[int, str]:
+    """Returns what to sort names of splits by: the usual ones come first, in their usual order."""
     return (_SPLIT_ORDER.index(name) if name in _SPLIT_ORDER else len(_SPLIT_ORDER), name)

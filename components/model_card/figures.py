@@ -8,6 +8,7 @@ A plot is a dict with `kind`, `title`, `caption` and what its kind needs:
 - counts: `x`, `y` (axis labels), `groups` (name -> item name -> count, or share where `shares` is true)
 - ranges: `x`, `y` (axis labels), `groups` (name -> summary with `quantiles` and `mean`)
 - heatmap: `x`, `y` (axis labels), `groups` (name -> rows of counts)
+- fields: `x`, `y` (axis labels), `items` ({name, field, effective}, in pixels), `marks` ({name, value})
 - gallery: `items` ({file, caption}), files relative to the artifact
 
 What is of another kind, or lacks something, is shown as JSON rather than dropped.
@@ -20,6 +21,7 @@ import typing
 
 from conveyor.components.model_card.bars import bars, counts
 from conveyor.components.model_card.chart import Chart, Plot
+from conveyor.components.model_card.fields import fields
 from conveyor.components.model_card.heatmap import heatmap
 from conveyor.components.model_card.lines import lines
 from conveyor.components.model_card.matrix import matrix
@@ -34,6 +36,7 @@ _CHARTS: dict[str, typing.Callable[[Plot], Chart]] = {
     "counts": counts,
     "ranges": ranges,
     "heatmap": heatmap,
+    "fields": fields,
 }
 
 

@@ -12,6 +12,8 @@ import markupsafe
 from conveyor.components.model_card import sections, vega
 from conveyor.components.model_card.anomalies import anomalies_section
 from conveyor.components.model_card.data import data_section
+from conveyor.components.model_card.gap import gap_section
+from conveyor.components.model_card.model import model_section
 from conveyor.components.model_card.pictures import Album
 from conveyor.components.model_card.quarantine import quarantine_section
 from conveyor.components.model_card.results import Results, find_stop, find_verdict
@@ -47,10 +49,11 @@ def render(results: Results, settings: ModelCardSettings, context: Context) -> s
         stop=find_stop(results, settings.data_only),
         verdict=find_verdict(results, settings.data_only),
         metrics=sections.metrics_section(results),
+        gap=gap_section(results),
         data=data_section(results),
         anomalies=anomalies,
         quarantine=quarantine_section(results, album),
-        model=sections.model_section(results),
+        model=model_section(results, settings.gallery),
         plots=sections.evaluation_section(results, settings.gallery),
         checks=results.blessing.read()["checks"] if results.blessing else None,
         proof=sections.proof_section(results),

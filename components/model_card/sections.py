@@ -1,13 +1,10 @@
 """What each section of the page shows, as plain values for the template."""
 
-import itertools
-import json
 import math
 import pathlib
 import typing
-from collections.abc import Iterable
 
-from conveyor.components.model_card.figures import Figure, chart, draw
+from conveyor.components.model_card.figures import Figure, draw
 from conveyor.components.model_card.pictures import Album
 from conveyor.components.model_card.results import Results
 from conveyor.components.model_card.text import shorten_paths
@@ -64,67 +61,6 @@ def _values(metric: Section) -> list[float]:
 
 def _are_shares(values: list[float]) -> bool:
     return all(0 <= value <= 1 for value in values)
-
-
-def model_section(results: Results) -> Section | None:
-    """Returns facts on the model, its layer table, and its training curves."""
-    if results.model is None:
-        return None
-    layers = _read(results.model.layers_file, [])
-    columns = list(dict.fromkeys(itertools.chain.from_iterable(layers)))
-    history = _read(results.model.history_file, {})
-    properties = results.model.properties
-    return {
-        **properties,
-        "layers": [[layer.get(column) for column in columns] for layer in layers],
-        "columns": [
-            {"name": column.replace("_", " "), "numeric": _is_numeric(layer.get(column) for layer in layers)}
-            for column in columns
-        ],
-        "figures": _curves(history, properties.get("best_epoch")),
-    }
-
-
-def _is_numeric(values: Iterable[typing.Any]) -> bool:
-    return all(value is None or isinstance(value, int | float) for value in values)
-
-
-def _read(file: pathlib.Path, default: typing.Any) -> typing.Any:
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else default
-
-
-def _curves(history: dict[str, list[float]], best: int | None) -> list[Figure]:
-    """One chart a metric, the one of validation in the same chart."""
-    pairs: dict[str, dict[str, list[float]]] = {}
-    for name, values in history.items():
-        base = name.removeprefix("val_") if name.removeprefix("val_") in history else name
-        pairs.setdefault(base, {})["training" if base == name else "validation"] = values
-    caption = "By epoch."
-    if any(len(series) > 1 for series in pairs.values()):
-        caption += (
-            " Where the validation line turns away from the other, the model learns its examples by heart."
-        )
-    if best is not None:
-        caption += f" The weights kept are those of epoch {best} (dashed)."
-    return [
-        chart(
-            {
-                "kind": "lines",
-                "title": base.replace("_", " "),
-                "caption": caption,
-                "x": "epoch",
-                "y": base.replace("_", " "),
-                "whole": True,
-                "mark": best,
-                "series": [
-                    {"name": name, "x": list(range(1, len(values) + 1)), "y": values}
-                    for name, values in series.items()
-                ],
-            }
-        )
-        for base, series in pairs.items()
-        if any(math.isfinite(value) for values in series.values() for value in values if value is not None)
-    ]
 
 
 def evaluation_section(results: Results, gallery: int) -> list[Figure]:

@@ -1,20 +1,31 @@
 """Builds and fits the model."""
 
+import contextlib
 import dataclasses
-import math
 import re
+import time
 import typing
 
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
 from conveyor.components.artifacts import Examples, TransformGraph
-from conveyor.components.trainer.inputs import evaluation_input, training_input
-from conveyor.components.trainer.settings import FitSettings, OptimizerSettings, TrainerSettings
+from conveyor.components.trainer import checkpoint, guard
+from conveyor.components.trainer.examine import dry_step, examine_labels
+from conveyor.components.trainer.execution import Execution
+from conveyor.components.trainer.inputs import TrainingInput, evaluation_input
+from conveyor.components.trainer.optimizers import make_optimizer
+from conveyor.components.trainer.precision import policy
+from conveyor.components.trainer.progress import Told
+from conveyor.components.trainer.settings import FitSettings, TrainerSettings
+from conveyor.components.trainer.strategy import open_strategy
+from conveyor.components.trainer.watch import Averages, Checkpoints, Selection
 from conveyor.models.build import build_model
-from conveyor.models.model import Model
+from conveyor.models.model import NOT_FINITE, Model
 from conveyor.models.tasks.task import Task, make_task
+from conveyor.pipeline.digest import digest_of
 from conveyor.pipeline.errors import UserError
 from conveyor.pipeline.stage import Context
 
@@ -31,6 +42,7 @@ class Fitted:
         history: Metric name -> value per epoch.
         best_epoch: Number of the epoch whose weights were kept, from 1.
         family: Name of the family.
+        input_bound: Share of the training time in which a step waited for its batch, in [0, 1].
     """
 
     model: keras.Model
@@ -38,6 +50,7 @@ class Fitted:
     history: dict[str, list[float]]
     best_epoch: int
     family: str
+    input_bound: float = 0.0
 
 
 def build(document: dict[str, typing.Any], settings: TrainerSettings, task: Task) -> Model:
@@ -51,7 +64,8 @@ def build(document: dict[str, typing.Any], settings: TrainerSettings, task: Task
         return build_model(settings.model, shape, task.model_arguments())
     except ValueError as error:
         raise UserError(
-            f"the model {settings.model.family!r} cannot be built for images of {shape[0]}x{shape[1]}",
+            f"the model {settings.model.family!r} cannot be built for images of {shape[0]}x{shape[1]}"
+            f" with {shape[2]} channel{'s' if shape[2] > 1 else ''}",
             received=_reason(error),
             where="section `model` of the config",
             fix="use fewer blocks or less pooling, or a larger transform.size",
@@ -68,76 +82,131 @@ def _reason(error: ValueError) -> str:
 def fit(
     examples: Examples, transform_graph: TransformGraph, settings: TrainerSettings, context: Context
 ) -> Fitted:
-    """Trains on `train`, selects on `validation` where there is one."""
+    """Trains on `train`, selects on `validation` where there is one; goes on where a killed try stopped.
+
+    Args:
+        examples: The data.
+        transform_graph: The preprocessing.
+        settings: Of training.
+        context: Its `scratch` is where checkpoints are kept.
+
+    Raises:
+        UserError: Data, model and settings do not go together, or training diverged.
+    """
+    task, how = make_task(settings.task, examples.properties["classes"]), settings.fit
+    examine_labels(examples, settings.task.needs, task.classes)
+    strategy = open_strategy(how.strategy)  # before anything else of TensorFlow
     keras.utils.set_random_seed(settings.seed)
     tf.config.experimental.enable_op_determinism()
-    classes = examples.properties["classes"]
-    task = make_task(settings.task, classes)
-    how = settings.fit
-    model = build(transform_graph.read(), settings, task)
-    steps = math.ceil(examples.properties["splits"]["train"] / how.batch_size)
+    training = TrainingInput(examples, transform_graph, task, settings)
+    with _precision(policy(how.precision, strategy)), strategy.scope():
+        model = build(transform_graph.read(), settings, task)
+        _compile(model, how, task, training.steps)
+        dry_step(model, training.dataset(), task, settings.model.family)
+    judged, validation = "train", None
+    if examples.properties["splits"].get("validation"):
+        judged = "validation"
+        validation = evaluation_input(examples, transform_graph, task, judged, how.batch_size, how.cache)
+        if how.select == "best" or how.early_stopping:
+            context.look(judged, "choose")
+    key = digest_of([settings.model_dump(mode="json"), examples.digest, transform_graph.digest])
+    loop = _Loop(model, training, validation, how, key, context)
+    loop.run()
+    answers = validation or evaluation_input(
+        examples, transform_graph, task, judged, how.batch_size, how.cache
+    )
+    task.calibrate((batch[0].numpy(), model.predict_on_batch(batch[0])) for batch in answers)
+    best = loop.progress.best_epoch if loop.selects else loop.progress.epochs
+    return Fitted(model, task, loop.progress.history, best, settings.model.family, loop.input_bound)
+
+
+@contextlib.contextmanager
+def _precision(name: str) -> typing.Iterator[None]:
+    """Makes a dtype policy that of the layers that are built meanwhile."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _compile(model: Model, how: FitSettings, task: Task, steps: int) -> None:
     model.compile(
-        optimizer=make_optimizer(how, steps * how.epochs),
+        optimizer=make_optimizer(how, steps, model),
         loss=task.loss(),
         metrics=task.metrics(),
-        steps_per_execution=min(_STEPS_PER_CALL, steps),
-    )
-    validation, callbacks = None, [_StopAtDivergence()]
-    selects = how.select == "best" and "validation" in examples.properties["splits"]
-    if "validation" in examples.properties["splits"]:
-        validation = evaluation_input(examples, transform_graph, task, "validation", how.batch_size)
-    if selects:
-        callbacks.append(_best_weights(how.epochs))
-        context.look("validation", "choose")
-    history = model.fit(
-        training_input(examples, transform_graph, task, settings),
-        validation_data=validation,
-        epochs=how.epochs,
-        callbacks=callbacks,
-        shuffle=False,  # the input shuffles
-        verbose=0,
-    ).history
-    values = {name: [float(value) for value in series] for name, series in history.items()}
-    if not all(np.isfinite(weights).all() for weights in model.get_weights()):
-        raise _diverged("the weights are no numbers", how.epochs)  # after the last step's update
-    best = values["val_loss"].index(min(values["val_loss"])) + 1 if selects else how.epochs
-    return Fitted(model, task, values, best, settings.model.family)
-
-
-def _best_weights(epochs: int) -> keras.callbacks.Callback:
-    """Keeps the weights of the epoch with the lowest validation loss; never stops early."""
-    return keras.callbacks.EarlyStopping("val_loss", patience=epochs, restore_best_weights=True)
-
-
-class _StopAtDivergence(keras.callbacks.Callback):
-    """Ends training at the first epoch with a loss that is no number."""
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        for name in ("loss", "val_loss"):
-            value = (logs or {}).get(name, 0.0)
-            if not math.isfinite(value):
-                raise _diverged(f"{name} became {value}", epoch + 1)
-
-
-def _diverged(what: str, epoch: int) -> UserError:
-    return UserError(
-        f"training diverged: {what} in epoch {epoch}",
-        where="section `trainer` of the config",
-        fix="lower trainer.optimizer.learning_rate",
+        steps_per_execution=min(_STEPS_PER_CALL, steps, how.checkpoint.every_steps or steps),
     )
 
 
-def make_optimizer(how: FitSettings, steps: int) -> keras.optimizers.Optimizer:
-    """Returns the optimiser with its schedule over all steps; weights alone decay."""
-    chosen: OptimizerSettings = how.optimizer
-    rate: typing.Any = chosen.learning_rate
-    if how.schedule == "cosine":
-        rate = keras.optimizers.schedules.CosineDecay(rate, steps)
-    decay = chosen.weight_decay or None
-    if chosen.name == "sgd":
-        optimizer = keras.optimizers.SGD(rate, momentum=chosen.momentum, weight_decay=decay)
-    else:  # decay is decoupled in both, so they are one where it is the same
-        optimizer = keras.optimizers.Adam(rate, weight_decay=decay)
-    if decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
+class _Loop:
+    """One training, from its beginning or from its checkpoint to its end."""
+
+    def __init__(
+        self,
+        model: Model,
+        training: TrainingInput,
+        validation: tf.data.Dataset | None,
+        how: FitSettings,
+        key: str,
+        context: Context,
+    ):
+        self.model, self.training, self.validation, self.how = model, training, validation, how
+        self.scratch = context.scratch
+        self.selects = how.select == "best" and validation is not None
+        self.progress = checkpoint.load(self.scratch, key)
+        if self.progress.done:
+            logging.info("training goes on after step %d", self.progress.done)
+        self.execution = Execution(training.steps, self.progress.done)
+        self.callbacks = [
+            Selection(self.progress, self.selects, how.early_stopping),
+            Averages(),
+            Checkpoints(self.scratch, key, self.progress, how, self.execution),
+            self.execution,
+        ]
+        if how.tensorboard:
+            folder = context.workspace / "runs" / context.run / "tensorboard"
+            self.callbacks.append(keras.callbacks.TensorBoard(str(folder), write_graph=False))
+        self.input_bound = 0.0
+
+    def run(self) -> None:
+        """Trains.
+
+        Raises:
+            UserError: It diverged.
+        """
+        steps, epochs = self.training.steps, self.how.epochs
+        told = Told(self.training.examples, epochs, steps, self.progress.done)
+        began = time.monotonic()
+        try:
+            self.model.fit(
+                self.training.dataset(self.progress.done),
+                validation_data=self.validation,
+                epochs=epochs,
+                initial_epoch=self.progress.epochs,
+                steps_per_epoch=steps,
+                callbacks=[*self.callbacks, told],
+                shuffle=False,  # the input shuffles
+                verbose=0,
+            )
+        except (tf.errors.InvalidArgumentError, FloatingPointError) as error:
+            if isinstance(error, tf.errors.InvalidArgumentError) and NOT_FINITE not in str(error):
+                raise
+            raise self._diverged(str(error)) from None
+        finally:
+            told.close()
+        if not all(np.isfinite(weights).all() for weights in self.model.get_weights()):
+            raise self._diverged("")  # after the last step's update
+        self.input_bound = self.execution.waited / max(time.monotonic() - began, 1e-9)
+        logging.info("%.1f%% of the training time went by waiting for input", 100 * self.input_bound)
+
+    def _diverged(self, told: str) -> UserError:
+        execution, last = self.execution, self.training.steps * self.how.epochs - 1
+        step = min(execution.done, last)
+        what = told if told.startswith("val_") else ""
+        if not what:
+            batch = next(iter(self.training.dataset(step)))
+            what = guard.first_bad(self.model, batch)
+        kept = guard.keep_good(self.model, execution.done, execution.good, self.scratch)
+        return guard.diverged(what, step, self.training.steps, kept)

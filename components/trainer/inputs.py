@@ -1,81 +1,126 @@
-"""Training input: decoded once and kept where it fits, shuffled, batched, augmented, normalised."""
+"""What a model is trained and judged on: batches that are functions of the seed and their number."""
 
-import typing
+import math
 
+import numpy as np
 import tensorflow as tf
 
 from conveyor.components.artifacts import Examples, TransformGraph
-from conveyor.components.datasets import read_split
+from conveyor.components.trainer.balance import balanced_order, class_weights
+from conveyor.components.trainer.decoded import Decoded, fold
 from conveyor.components.trainer.settings import TrainerSettings
-from conveyor.components.transform.graph import load
-from conveyor.models.augmentation import Augmentation
-from conveyor.models.tasks.task import Task
+from conveyor.models.augmentation.augmentation import Augmentation
+from conveyor.models.tasks.task import Batch, Task
 from conveyor.pipeline.errors import UserError
 
-_CACHE_BYTES = 1 << 30  # decoded data sets up to this size are kept in memory
-_SHUFFLE_BYTES = 256 << 20
-_SHUFFLE_EXAMPLES = 20_000
+_EVALUATION = 2**31 - 1  # a seed for what is random in evaluation, whatever the seed of training
 
 
-def training_input(
-    examples: Examples, transform_graph: TransformGraph, task: Task, settings: TrainerSettings
-) -> tf.data.Dataset:
-    """Returns shuffled and augmented batches (inputs, targets) of the training split, new each epoch.
+class TrainingInput:
+    """Shuffled, augmented and normalised batches of the training split, over all epochs.
+
+    Args:
+        examples: The data.
+        transform_graph: The preprocessing.
+        task: What the model is for.
+        settings: Of training.
 
     Raises:
-        UserError: The augmentation names a layer or an argument that is not there.
+        UserError: The split is empty, or the augmentation names a layer or an argument that is not there.
     """
-    how = settings.fit
-    dataset, bytes_each = _decoded(examples, transform_graph, task, "train")
-    room = max(_SHUFFLE_BYTES // bytes_each, 1)
-    buffer = min(examples.properties["splits"]["train"], room, _SHUFFLE_EXAMPLES)
-    dataset = dataset.shuffle(buffer, seed=settings.seed, reshuffle_each_iteration=True)
-    batches = dataset.batch(how.batch_size, num_parallel_calls=tf.data.AUTOTUNE)
-    if settings.augment:
-        augment = _augmentation(settings)
-        numbers = tf.data.Dataset.random(seed=settings.seed, rerandomize_each_iteration=True)
-        batches = tf.data.Dataset.zip(numbers, batches).map(
-            lambda number, batch: (augment(number, batch[0]), batch[1]), num_parallel_calls=tf.data.AUTOTUNE
+
+    def __init__(
+        self, examples: Examples, transform_graph: TransformGraph, task: Task, settings: TrainerSettings
+    ):
+        how = settings.fit
+        self._augment = _augmentation(settings) if settings.augment else None
+        self._decoded = Decoded(examples, transform_graph, task, "train", how.cache)
+        self._task = task
+        self._batch_size, self._epochs = how.batch_size, how.epochs
+        self._number, self._seed = settings.seed, _seed(settings.seed)
+        self.examples = self._decoded.count
+        self.steps = math.ceil(self.examples / how.batch_size)
+        self._balance = how.sampling == "balanced"
+        self._labels = self._decoded.labels() if "balanced" in (how.sampling, how.class_weights) else None
+        self._weights: np.ndarray | None = None
+        if how.class_weights == "balanced":
+            self._weights = class_weights(np.bincount(self._labels, minlength=len(task.classes)))
+
+    def dataset(self, first: int = 0) -> tf.data.Dataset:
+        """Returns (inputs, targets) of each step from `first` to the last of the last epoch.
+
+        One data set for all epochs, so that the next one is got ready while the last is judged.
+        """
+
+        @tf.autograph.experimental.do_not_convert
+        def draw(epoch: tf.Tensor) -> tf.data.Dataset:
+            skipped = tf.maximum(first - epoch * self.steps, 0)
+            order = self._balanced_order(epoch) if self._balance else None
+            return self._decoded.drawn(fold(self._seed, epoch), self._batch_size, skipped, order)
+
+        drawn = tf.data.Dataset.range(first // self.steps, self._epochs).flat_map(draw)
+        numbers = tf.data.Dataset.range(first, self._epochs * self.steps)
+        batches = tf.data.Dataset.zip(numbers, drawn)
+        options = tf.data.Options()
+        options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
+        return (
+            batches.map(self._make, num_parallel_calls=tf.data.AUTOTUNE)
+            .prefetch(tf.data.AUTOTUNE)
+            .with_options(options)
         )
-    return _normalized(batches, transform_graph)
+
+    def _balanced_order(self, epoch: tf.Tensor) -> tf.Tensor:
+        order = tf.numpy_function(
+            lambda epoch: balanced_order(self._labels, self._number, int(epoch)), [epoch], tf.int64
+        )
+        return tf.ensure_shape(order, [self.examples])
+
+    @tf.autograph.experimental.do_not_convert  # so that an error stays what it is
+    def _make(self, number: tf.Tensor, drawn: tf.Tensor | Batch) -> tuple:
+        batch = self._decoded.look_up(drawn)
+        if self._augment:
+            try:
+                batch = self._augment(batch, number)
+            except ValueError as error:
+                raise _wrong(error) from None
+        batch = self._decoded.normalize(batch)
+        pair = self._task.inputs_and_targets(batch, fold(self._seed + 1, number))
+        if self._weights is None:
+            return pair
+        return *pair, tf.linalg.matvec(batch["labels"], tf.constant(self._weights))
+
+
+def evaluation_input(
+    examples: Examples,
+    transform_graph: TransformGraph,
+    task: Task,
+    split: str,
+    batch_size: int,
+    cache: str = "auto",
+) -> tf.data.Dataset:
+    """Returns (inputs, targets) of a split in stored order, the same at each pass."""
+    decoded = Decoded(examples, transform_graph, task, split, cache)
+    seed = _seed(_EVALUATION)
+
+    @tf.autograph.experimental.do_not_convert
+    def make(number: tf.Tensor, batch: Batch) -> tuple:
+        return task.inputs_and_targets(decoded.normalize(batch), fold(seed, number))
+
+    batches = decoded.in_order(batch_size).enumerate()
+    return batches.map(make, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
 
 
 def _augmentation(settings: TrainerSettings) -> Augmentation:
     try:
         return Augmentation(settings.augment, settings.seed)
     except ValueError as error:
-        raise UserError(f"wrong augmentation: {error}", where="section `augment` of the config") from None
+        raise _wrong(error) from None
 
 
-def evaluation_input(
-    examples: Examples, transform_graph: TransformGraph, task: Task, split: str, batch_size: int
-) -> tf.data.Dataset:
-    """Returns batches (inputs, targets) of a split, in order."""
-    dataset, _ = _decoded(examples, transform_graph, task, split)
-    batches = dataset.batch(batch_size, num_parallel_calls=tf.data.AUTOTUNE)
-    return _normalized(batches, transform_graph)
+def _wrong(error: ValueError) -> UserError:
+    return UserError(f"wrong augmentation: {error}", where="section `augment` of the config")
 
 
-def _decoded(
-    examples: Examples, transform_graph: TransformGraph, task: Task, split: str
-) -> tuple[tf.data.Dataset, int]:
-    """Returns (uint8 pixels, target) of each example, and the bytes of one."""
-    shape = transform_graph.read()
-    preprocessing = load(transform_graph.saved_model)
-
-    def decode(example: dict[str, tf.Tensor]) -> tuple[typing.Any, typing.Any]:
-        return preprocessing.decode(example["image"]), task.annotations(example)["labels"]
-
-    dataset = read_split(examples, split).map(decode, num_parallel_calls=tf.data.AUTOTUNE)
-    bytes_each = shape["height"] * shape["width"] * shape["channels"]
-    if bytes_each * examples.properties["splits"][split] <= _CACHE_BYTES:
-        dataset = dataset.cache()
-    return dataset, bytes_each
-
-
-def _normalized(batches: tf.data.Dataset, transform_graph: TransformGraph) -> tf.data.Dataset:
-    preprocessing = load(transform_graph.saved_model)
-    return batches.map(
-        lambda pixels, target: (preprocessing.normalize(pixels), target),
-        num_parallel_calls=tf.data.AUTOTUNE,
-    ).prefetch(tf.data.AUTOTUNE)
+def _seed(number: int) -> tf.Tensor:
+    """Returns int32 [2] of a seed of up to 62 bits."""
+    return tf.constant(np.array([number >> 31, number & 0x7FFFFFFF]), tf.int32)

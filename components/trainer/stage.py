@@ -17,6 +17,9 @@ def trainer(
     """Trains a model on the training split and exports it with its preprocessing inside."""
     from conveyor.components.trainer.export import export
     from conveyor.components.trainer.fit import fit
+    from conveyor.components.trainer.pictures import draw
+    from conveyor.components.trainer.plots import write_plots
 
     fitted = fit(examples, transform_graph, settings, context)
     export(fitted, transform_graph, model)
+    write_plots(model, draw(fitted, examples, transform_graph, settings, model))

@@ -2,9 +2,11 @@
 
 import keras
 
+from conveyor.models.model import Model
+
 
 @keras.saving.register_keras_serializable("conveyor")
-class Linear(keras.Model):
+class Linear(Model):
     """One dense layer on the pixels.
 
     Args:
@@ -22,9 +24,6 @@ class Linear(keras.Model):
         # === functional ===
         inputs = keras.Input(image_shape, name="image")
         super().__init__(inputs=inputs, outputs=logits(flatten(inputs)), **kwargs)
+        self.features_layer = "flatten"
         # === config ===
-        self.image_shape = tuple(image_shape)
-        self.classes = classes
-
-    def get_config(self):
-        return {"image_shape": self.image_shape, "classes": self.classes, "name": self.name}
+        self.arguments = {"image_shape": tuple(image_shape), "classes": classes}

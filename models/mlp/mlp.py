@@ -2,9 +2,11 @@
 
 import keras
 
+from conveyor.models.model import Model
+
 
 @keras.saving.register_keras_serializable("conveyor")
-class MLP(keras.Model):
+class MLP(Model):
     """Dense layers with ReLU and dropout on the pixels.
 
     Args:
@@ -34,17 +36,11 @@ class MLP(keras.Model):
         for layer in hidden:
             features = layer(features)
         super().__init__(inputs=inputs, outputs=logits(features), **kwargs)
+        self.features_layer = (hidden[-1] if hidden else flatten).name
         # === config ===
-        self.image_shape = tuple(image_shape)
-        self.classes = classes
-        self.units = list(units)
-        self.dropout = dropout
-
-    def get_config(self):
-        return {
-            "image_shape": self.image_shape,
-            "classes": self.classes,
-            "units": self.units,
-            "dropout": self.dropout,
-            "name": self.name,
+        self.arguments = {
+            "image_shape": tuple(image_shape),
+            "classes": classes,
+            "units": list(units),
+            "dropout": dropout,
         }

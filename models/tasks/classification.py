@@ -7,6 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from conveyor.models.hierarchy.losses import hierarchical_loss
+from conveyor.models.hierarchy.metrics import hierarchical_metrics
+from conveyor.models.hierarchy.tree import LabelTree
+from conveyor.models.losses.focal import FocalCrossentropy
 from conveyor.models.metrics import classification as metrics
 from conveyor.models.metrics.bootstrap import interval, resamples
 from conveyor.models.tasks.settings import ClassificationSettings
@@ -21,11 +25,15 @@ class Classification:
     Args:
         settings: Settings of the task.
         classes: Names of the classes, in label order.
+
+    Raises:
+        ValueError: The tree of the classes lacks one of them, or has others.
     """
 
     def __init__(self, settings: ClassificationSettings, classes: list[str]):
         self.settings = settings
         self.classes = classes
+        self.tree = LabelTree(settings.hierarchy.tree, classes) if settings.hierarchy else None
 
     # === the model ===
 
@@ -43,6 +51,10 @@ class Classification:
 
     def loss(self) -> keras.losses.Loss:
         smoothing = self.settings.label_smoothing
+        if self.settings.hierarchy and self.settings.hierarchy.loss != "none":
+            return hierarchical_loss(self.settings.hierarchy, self.classes, smoothing)
+        if self.settings.loss == "focal":
+            return FocalCrossentropy(self.settings.focal_gamma, smoothing)
         return keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=smoothing)
 
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -119,6 +131,8 @@ class Classification:
                 found["top5_accuracy"] = weights @ (ahead < 5) / totals
             found["average_precision_macro"] = _mean_of_defined(precisions)
             found["ece"] = metrics.calibration_error(probabilities, truth, weights)
+            if self.tree:
+                found |= hierarchical_metrics(self.tree, probabilities.argmax(axis=1), truth, weights)
             for name, values in zip(self.classes, precisions, strict=True):
                 found[f"average_precision/{name}"] = values
             return found

@@ -4,6 +4,7 @@ import typing
 
 import pydantic
 
+from conveyor.models.hierarchy.settings import HierarchySettings
 from conveyor.models.settings import Settings
 
 
@@ -17,6 +18,12 @@ class ClassificationSettings(Settings):
     kind: typing.Literal["classification"] = "classification"
     label_smoothing: float = pydantic.Field(0.0, ge=0, lt=1)
     """Share of the target spread evenly over all classes."""
+    loss: typing.Literal["crossentropy", "focal"] = "crossentropy"
+    """Cross-entropy, or focal loss, which gives what is hard more weight."""
+    focal_gamma: float = pydantic.Field(2.0, ge=0)
+    """How much more: examples count as (1 - probability of the true class) to this power."""
+    hierarchy: HierarchySettings | None = None
+    """A tree over the classes, so that some mistakes are worse than others."""
 
 
 class ReconstructionSettings(Settings):

@@ -295,7 +295,7 @@ class _Belt:
         store.finish_execution(
             execution,
             time.monotonic() - began,
-            {name: artifact.digest for name, artifact in used.items()},
+            {**node.references, **{name: artifact.digest for name, artifact in used.items()}},
             records,
             [{"examples": examples, **look} for look in result["looks"]],
         )
@@ -315,7 +315,8 @@ class _Belt:
         staged = {name: folder / name for name in node.stage.outputs}
         for path in staged.values():
             path.mkdir()
-        lineage = self.workspace.store.lineage([a.digest for a in inputs.values() if a])
+        used = [*(a.digest for a in inputs.values() if a), *node.references.values()]
+        lineage = self.workspace.store.lineage(used)
         spec = make_spec(
             node.stage,
             node.settings.model_dump(mode="json", by_alias=True),

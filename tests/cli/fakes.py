@@ -83,12 +83,23 @@ def evaluate_model(model, config, overrides, workspace, split):
     return {"split": split or "test", "examples": 360, "metrics": METRICS, "asked": asked}
 
 
-def describe_model(config, overrides, workspace):
+def describe_model(config, overrides, workspace, draw):
     """Behaves like conveyor.components.commands.describe.describe_model."""
-    return [
-        {"layer": f"conv [{config}]", "output": [None, 32, 32, 64], "parameters": 18496, "note": workspace},
-        {"layer": "dense", "output": [None, 10], "parameters": 1290, "FLOPs": 2580, "note": str(overrides)},
-    ]
+    return {
+        "layers": [
+            {"layer": f"conv [{config}]", "output": [None, 32, 32, 64], "parameters": 18496, "stride": 1},
+            {"layer": "dense", "output": [None, 10], "parameters": 1290, "FLOPs": 2580, "stride": None},
+        ],
+        "totals": {
+            "parameters": 19786,
+            "flops": 2580,
+            "shared": 18496,
+            "dense": 123456,
+            "uncounted": ["odd"],
+        },
+        "advice": ["A feature sees [18] px."],
+        "asked": [list(overrides), workspace, draw],
+    }
 
 
 def shipped_configs():

@@ -63,11 +63,25 @@ def test_evaluate_prints_a_table(fakes, call):
     assert ["accuracy", "0.9900", "[0.9800,", "0.9950]"] in lines
 
 
-def test_model_prints_a_layer_table(fakes, call, call_json):
-    code, out, _ = call("model", "c", "-o", "a=1", "--workspace", "w")
+def test_model_prints_a_layer_table(fakes, call):
+    code, out, _ = call("model", "c")
     assert code == 0
     lines = [" ".join(line.split()) for line in out.splitlines()]
-    assert "layer output parameters note FLOPs" in lines
-    assert "conv [c] ? × 32 × 32 × 64 18,496 w –" in lines
-    assert "dense ? × 10 1,290 ['a=1'] 2,580" in lines
-    assert call_json("model", "c")[1][1]["FLOPs"] == 2580
+    assert "layer output parameters FLOPs" in lines, "a stride of 1 everywhere is not worth a column"
+    assert "conv [c] ? × 32 × 32 × 64 18,496 –" in lines
+    assert "dense ? × 10 1,290 2,580" in lines
+    assert "parameters: 19,786" in lines
+    assert "flops: 2,580" in lines
+    assert any(
+        "18,496 of the parameters; dense layers in their place would need 123,456." in line for line in lines
+    )
+    assert "FLOPs are not known of: odd" in lines
+    assert lines[-1] == "A feature sees [18] px."
+
+
+def test_model_gives_all_as_json(fakes, call_json):
+    code, document = call_json("model", "c", "-o", "a=1", "--workspace", "w", "--draw", "f.svg")
+    assert code == 0
+    assert document["layers"][1]["FLOPs"] == 2580
+    assert document["asked"] == [["a=1"], "w", "f.svg"]
+    assert {"layers", "totals", "advice"} <= document.keys()

@@ -82,7 +82,12 @@ def test_metrics_are_those_of_the_exported_model(digits):
 def test_look_at_the_test_split_is_recorded_once(digits):
     with sqlite3.connect(digits.workspace / "metadata.sqlite") as store:
         looks = store.execute("SELECT split, purpose FROM looks ORDER BY split").fetchall()
-    assert looks == [("test", "report"), ("validation", "choose")]
+    assert looks == [
+        ("test", "report"),
+        ("train", "report"),
+        ("validation", "choose"),
+        ("validation", "report"),
+    ]
 
 
 def test_history_commands(digits):

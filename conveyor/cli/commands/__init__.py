@@ -11,10 +11,23 @@ The docstring of a command's module is its help. The module imports nothing heav
 
 import types
 
-from conveyor.cli.commands import configs, evaluate, lineage, model, new, predict, run, runs, schema, show
+from conveyor.cli.commands import (
+    configs,
+    evaluate,
+    lineage,
+    model,
+    new,
+    predict,
+    run,
+    runs,
+    schema,
+    show,
+    sweep,
+)
 
 COMMANDS: dict[str, types.ModuleType] = {
     "run": run,
+    "sweep": sweep,
     "configs": configs,
     "schema": schema,
     "new": new,

@@ -1,4 +1,4 @@
-"""Show a model layer by layer: shapes, parameters, cost, receptive field."""
+"""Show a model layer by layer: shapes, parameters, cost, receptive field; and what does not fit the data."""
 
 import argparse
 from collections.abc import Iterator
@@ -6,15 +6,20 @@ from typing import Any
 
 from conveyor.cli.options import add_config, add_workspace
 
+_DULL = (None, 1)  # in a column of nothing else there is nothing to read
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
     add_config(parser)
     add_workspace(parser)
+    parser.add_argument(
+        "--draw", metavar="FILE", help="draw how receptive fields grow: a file ending in .svg, .png or .html"
+    )
 
 
-def run(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    """Returns a dict for each layer of the model that a config describes.
+def run(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns `layers`, `totals` and `advice` of the model that a config describes.
 
     Raises:
         UserError: The config is wrong.
@@ -24,17 +29,32 @@ def run(arguments: argparse.Namespace) -> list[dict[str, Any]]:
     quiet_tensorflow()
     from conveyor.components.commands.describe import describe_model
 
-    return describe_model(arguments.config, arguments.overrides, arguments.workspace)
+    return describe_model(arguments.config, arguments.overrides, arguments.workspace, arguments.draw)
 
 
-def show(layers: list[dict[str, Any]]) -> Iterator[Any]:
-    """Yields the layer table."""
-    from conveyor.cli.tables import ABSENT, table
+def show(document: dict[str, Any]) -> Iterator[Any]:
+    """Yields the layer table, its sums, and advice."""
+    from conveyor.cli.tables import ABSENT, pairs, table
 
+    layers = document["layers"]
     columns = list(dict.fromkeys(column for layer in layers for column in layer))
+    columns = [column for column in columns if any(layer.get(column) not in _DULL for layer in layers)]
     rows = [[_cell(layer.get(column), ABSENT) for column in columns] for layer in layers]
     numeric = [column for column in columns if any(_is_number(layer.get(column)) for layer in layers)]
-    yield table(columns, rows, right=numeric)
+    titles = {column: column.replace("_", " ") for column in columns}
+    yield table(list(titles.values()), rows, right=[titles[column] for column in numeric])
+    totals = document["totals"]
+    yield from pairs(
+        {name.replace("_", " "): _cell(totals[name], ABSENT) for name in ("parameters", "flops")}
+    )
+    if totals["dense"]:
+        yield (
+            f"Convolutions have {totals['shared']:,} of the parameters;"
+            f" dense layers in their place would need {totals['dense']:,}."
+        )
+    if totals["uncounted"]:
+        yield f"FLOPs are not known of: {', '.join(totals['uncounted'])}"
+    yield from document["advice"]
 
 
 def _is_number(value: Any) -> bool:

@@ -14,24 +14,37 @@ def config(tmp_path_factory):
     return path
 
 
-def describe(config, *overrides):
-    return describe_model(str(config), overrides, config.parent / "workspace")
+def describe(config, *overrides, **more):
+    return describe_model(str(config), overrides, config.parent / "workspace", **more)
 
 
 def test_table_of_the_model_that_would_be_trained(config):
-    table = describe(config)
-    assert [(row["layer"], row["output"]) for row in table] == [
+    document = describe(config)
+    assert [(row["layer"], row["output"]) for row in document["layers"]] == [
         ("image", "12x10x1"),
         ("flatten", "120"),
         ("logits", "3"),
     ]
-    table = describe(config, "transform.size=[20, 16]", "model={family: cnn, filters: [4], dense: 0}")
-    assert [(row["layer"], row["output"], row["receptive_field"]) for row in table[:4]] == [
+    assert document["totals"]["parameters"] == 363
+    assert (document["objects"], document["advice"]) == (None, [])
+
+
+def test_advice_and_picture_on_the_images_as_the_model_sees_them(config, tmp_path):
+    cnn = "model={family: cnn, filters: [4], dense: 0}"
+    document = describe(config, "transform.size=[20, 16]", cnn, draw=str(tmp_path / "fields.svg"))
+    assert [(row["layer"], row["output"], row["receptive_field"]) for row in document["layers"][:2]] == [
         ("image", "20x16x1", 1),
         ("conv_1_1", "20x16x4", 3),
-        ("relu_1_1", "20x16x4", 3),
-        ("pool_1", "10x8x4", 4),
     ]
+    assert "the image is 16 px" in document["advice"][0]
+    assert "conv_1_1" in (tmp_path / "fields.svg").read_text("utf-8")
+
+
+def test_pictures_that_cannot_be_are_user_errors(config, tmp_path):
+    with pytest.raises(UserError, match="no receptive fields to draw"):
+        describe(config, draw=str(tmp_path / "fields.svg"))
+    with pytest.raises(UserError, match="cannot be written in this format"):
+        describe(config, draw=str(tmp_path / "fields.gif"))
 
 
 def test_model_that_does_not_fit_is_a_user_error(config):

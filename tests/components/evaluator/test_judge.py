@@ -126,7 +126,7 @@ def test_model_without_errors_has_no_gallery(run, tmp_path):
 def test_stage_notes_which_labels_it_looked_at(run, tmp_path):
     context = Context()
     evaluation, _ = evaluate(tmp_path, run.examples, run.model, context=context, split="validation")
-    assert context.looks == [{"split": "validation", "purpose": "report"}]
+    assert context.looks == [{"split": split, "purpose": "report"} for split in ("validation", "train")]
     document = evaluation.read()
     assert (document["split"], document["examples"]) == ("validation", 18)
     assert changed_files(evaluation.path) == []

@@ -6,6 +6,7 @@ import pathlib
 
 import PIL.Image
 import pytest
+from layer_rows import layer_row
 
 from conveyor.components import artifacts as kinds
 from conveyor.components.model_card.settings import ModelCardSettings
@@ -135,11 +136,24 @@ class Run:
         }
         model.history_file.write_text(json.dumps(history), encoding="utf-8")
         layers = [
-            {"name": "conv2d", "output_shape": [None, 32, 32, 32], "parameters": 320, "kernel": [3, 3]},
-            {"name": "max_pooling2d", "output_shape": [None, 16, 16, 32], "parameters": 0, "stride": [2, 2]},
-            {"name": "dense", "output_shape": [None, 10], "parameters": 1290},
+            layer_row(layer="image", type="InputLayer", output="32x32x1", jump=1, receptive_field=1),
+            layer_row(
+                layer="conv", output="32x32x32", parameters=320, dense_parameters=33586176, flops=589824
+            )
+            | {"kernel": 3, "stride": 1, "padding": "same", "dilation": 1, "jump": 1}
+            | {"receptive_field": 3, "effective_field": 3},
+            layer_row(layer="pool", output="16x16x32", flops=32768, kernel=2, stride=2, padding="valid")
+            | {"dilation": 1, "jump": 2, "receptive_field": 4, "effective_field": 4},
+            layer_row(layer="flatten", type="Flatten", output="8192", receptive_field=32),
+            layer_row(layer="dense", type="Dense", output="10", parameters=81930, receptive_field=32),
         ]
         model.layers_file.write_text(json.dumps(layers), encoding="utf-8")
+        PIL.Image.radial_gradient("L").resize((504, 224)).save(model.path / "maps.png")
+        pictures = [{"file": "maps.png", "caption": HOSTILE}]
+        plots = [
+            {"kind": "gallery", "title": "Feature maps", "caption": "How to read it.", "items": pictures}
+        ]
+        model.plots_file.write_text(json.dumps(plots), encoding="utf-8")
 
     def _evaluation(self):
         interval = {"value": 0.9871, "low": 0.9796, "high": 0.9935}
@@ -161,6 +175,10 @@ class Run:
                 "classes": self.classes,
                 "metrics": metrics,
                 "plots": self._plots(),
+                "gap": {
+                    "train": {"accuracy": {"value": 0.9991, "low": 0.9982, "high": 0.9999}},
+                    "test": {"accuracy": interval},
+                },
             }
         )
 

@@ -37,13 +37,13 @@ def test_charts_are_drawn(run, tmp_path):
     dom, complaints = _open(run.folder / "card" / "model_card.html", tmp_path / "profile")
     charts = re.findall(r"<figure data-chart.*?</figure>", dom, re.DOTALL)
     assert complaints == ""
-    assert len(charts) == 11
+    assert len(charts) == 12
     assert all("<svg " in chart and 'class="marks"' in chart for chart in charts)
     assert not any("could not be drawn" in chart for chart in charts)
     rects = re.findall(r'aria-roledescription="bar"', dom)
     assert len(rects) >= 30 + 10  # classes in three splits, and the bars of the evaluation
     assert len(re.findall(r'aria-roledescription="line mark"', dom)) >= 4
-    for label in ("epoch", "validation", "recall", "predicted class"):
+    for label in ("epoch", "validation", "recall", "predicted class", "pixels from the middle"):
         assert f">{label}</text>" in dom
 
 

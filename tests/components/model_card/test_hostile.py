@@ -76,7 +76,7 @@ def test_the_text_itself_is_still_there(hostile_run):
 def test_specs_are_json_and_cannot_end_their_element(hostile_run):
     page = hostile_run.card()
     specs = re.findall(r'<script type="application/json">(.*?)</script>', page, re.DOTALL)
-    assert len(specs) == 11
+    assert len(specs) == 12
     names = {row.get("name") for spec in specs for row in json.loads(spec)["datasets"]["rows"]}
     assert hostile_run.hostile in names
     assert not [spec for spec in specs if "<" in spec or not spec.isascii()]

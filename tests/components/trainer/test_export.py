@@ -75,7 +75,7 @@ def test_one_image_is_answered_as_in_a_batch(loaded, images):
 
 
 def test_dropout_and_normalisation_are_served_as_in_inference(run, images, tmp_path):
-    network = CNN((12, 10, 1), 3, filters=[4], batch_norm=True, dense=8, dropout=0.5, name="cnn")
+    network = CNN((12, 10, 1), 3, filters=[4], normalization="batch", dense=8, dropout=0.5, name="cnn")
     inputs = load(run.graph.saved_model).preprocess(images)
     network(inputs, training=True)  # moves the averages of the normalisation
     model = new(tmp_path, Model)

@@ -3,18 +3,25 @@ import math
 import keras
 import numpy as np
 import pytest
-from small_run import CLASSES, COUNTS, draw_images, make_examples, make_graph, new, train, training
+from small_run import CLASSES, COUNTS, draw_images, make_examples, make_graph, new, scratch, training
 
 from conveyor.components.artifacts import Model
 from conveyor.components.trainer.fit import fit
 from conveyor.components.trainer.inputs import evaluation_input
 from conveyor.components.trainer.stage import trainer
+from conveyor.components.trainer.watch import Selection
+from conveyor.models.tasks.classification import Classification
 from conveyor.pipeline.errors import UserError
 from conveyor.pipeline.stage import Context
 
 TRAIN = COUNTS["train"] * len(CLASSES)
 # Long enough to learn the noise by heart: validation loss falls, then rises.
 TOO_LONG = {"name": "sgd", "learning_rate": 0.1, "epochs": 6}
+
+
+@pytest.fixture
+def context(tmp_path):
+    return Context(scratch=tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +40,8 @@ def validation_loss(run, fitted):
 
 
 @pytest.mark.parametrize("batch_size", [2, 10, 1000])  # more steps than run in one call; several; one
-def test_history_has_a_value_for_every_epoch(run, batch_size):
-    fitted = fit(run.examples, run.graph, training(epochs=4, batch_size=batch_size), Context())
+def test_history_has_a_value_for_every_epoch(run, batch_size, context):
+    fitted = fit(run.examples, run.graph, training(epochs=4, batch_size=batch_size), context)
     assert set(fitted.history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
     for name, values in fitted.history.items():
         assert len(values) == 4, name
@@ -44,15 +51,7 @@ def test_history_has_a_value_for_every_epoch(run, batch_size):
     assert fitted.task.classes == CLASSES
 
 
-def test_cosine_schedule_ends_with_the_last_step(run):
-    fitted = fit(run.examples, run.graph, training(schedule="cosine"), Context())
-    schedule = fitted.model.optimizer._learning_rate
-    assert schedule.decay_steps == fitted.model.optimizer.iterations == 3 * math.ceil(TRAIN / 10)
-    assert float(fitted.model.optimizer.learning_rate) == pytest.approx(0.0, abs=1e-9)
-
-
-def test_best_epoch_is_kept(run):
-    context = Context()
+def test_best_epoch_is_kept(run, context):
     fitted = fit(run.examples, run.graph, training(**TOO_LONG), context)
     losses = fitted.history["val_loss"]
     assert losses.index(min(losses)) not in (0, 5), "this test is of a best epoch between others"
@@ -61,8 +60,7 @@ def test_best_epoch_is_kept(run):
     assert context.looks == [{"split": "validation", "purpose": "choose"}]
 
 
-def test_last_epoch_is_kept_where_it_is_asked_for(run):
-    context = Context()
+def test_last_epoch_is_kept_where_it_is_asked_for(run, context):
     fitted = fit(run.examples, run.graph, training(**TOO_LONG, select="last"), context)
     losses = fitted.history["val_loss"]
     assert fitted.best_epoch == 6
@@ -71,36 +69,35 @@ def test_last_epoch_is_kept_where_it_is_asked_for(run):
     assert context.looks == []
 
 
-def test_without_validation_the_last_epoch_is_kept(without_validation):
-    context = Context()
+def test_without_validation_the_last_epoch_is_kept(without_validation, context):
     fitted = fit(*without_validation, training(), context)
     assert set(fitted.history) == {"loss", "accuracy"}
     assert fitted.best_epoch == 3
     assert context.looks == []
 
 
-def test_training_lowers_the_loss(run):
-    fitted = fit(run.examples, run.graph, training(epochs=8), Context())
+def test_training_lowers_the_loss(run, context):
+    fitted = fit(run.examples, run.graph, training(epochs=8), context)
     assert fitted.history["loss"][-1] < 0.5 * fitted.history["loss"][0]
     assert fitted.history["accuracy"][-1] > 0.9
 
 
-def test_smoothing_of_the_task_reaches_the_loss(run):
-    plain = fit(run.examples, run.graph, training(epochs=1), Context())
+def test_smoothing_of_the_task_reaches_the_loss(run, context):
+    plain = fit(run.examples, run.graph, training(epochs=1), context)
     settings = training(epochs=1).model_copy(update={"task": plain.task.settings})
     smoothed = settings.task.model_copy(update={"label_smoothing": 0.5})
-    again = fit(run.examples, run.graph, settings.model_copy(update={"task": smoothed}), Context())
+    again = fit(run.examples, run.graph, settings.model_copy(update={"task": smoothed}), context)
     assert again.history["val_loss"] != plain.history["val_loss"]
 
 
 @pytest.mark.parametrize("seed", [2**31 - 1])
-def test_seed_decides_weights(run, seed):
+def test_seed_decides_weights(run, seed, tmp_path):
     model = {"family": "mlp", "units": [6], "dropout": 0.3}
     augment = [{"random_rotation": {"factor": 0.1}}, {"random_contrast": {"factor": 0.5}}]
 
     def fit_with(seed):
         settings = training(model, seed=seed).model_copy(update={"augment": augment})
-        return fit(run.examples, run.graph, settings, Context())
+        return fit(run.examples, run.graph, settings, Context(scratch=scratch(tmp_path)))
 
     one, same, other = fit_with(seed), fit_with(seed), fit_with(seed + 1)
     assert one.history == same.history
@@ -111,35 +108,93 @@ def test_seed_decides_weights(run, seed):
         assert np.any(a != b)
 
 
+def test_averages_are_judged_and_kept(run, context, monkeypatch):
+    judged = []
+    monkeypatch.setattr(Selection, "on_test_end", lambda self, logs: judged.append(self.model.get_weights()))
+    settings = training(ema=0.5, select="last", epochs=2, name="sgd", learning_rate=0.1)
+    fitted = fit(run.examples, run.graph, settings, context)
+    averages = [np.array(average) for average in fitted.model.optimizer._model_variables_moving_average]
+    for kept, seen, average in zip(fitted.model.get_weights(), judged[-1], averages, strict=True):
+        np.testing.assert_array_equal(kept, average)
+        np.testing.assert_array_equal(seen, average)
+
+
+def test_judging_averages_does_not_change_training(run, tmp_path):
+    how = {"ema": 0.5, "select": "last", "epochs": 2}
+    one = fit(run.examples, run.graph, training(**how), Context(scratch=scratch(tmp_path)))
+    plain = fit(
+        run.examples, run.graph, training(epochs=2, select="last"), Context(scratch=scratch(tmp_path))
+    )
+    assert one.history["loss"] == plain.history["loss"]
+    assert one.history["val_loss"] != plain.history["val_loss"]
+
+
+def test_early_stopping_stops_and_keeps_the_best(run, context):
+    settings = training(**{**TOO_LONG, "epochs": 40, "learning_rate": 0.3}, early_stopping=2)
+    fitted = fit(run.examples, run.graph, settings, context)
+    losses = fitted.history["val_loss"]
+    assert len(losses) < 40
+    assert len(losses) == losses.index(min(losses)) + 1 + 2
+    assert fitted.best_epoch == len(losses) - 2
+    assert validation_loss(run, fitted) == pytest.approx(min(losses), rel=1e-5)
+
+
+def test_task_is_calibrated_on_all_of_validation(run, context, monkeypatch):
+    seen = []
+    monkeypatch.setattr(Classification, "calibrate", lambda self, answers: seen.extend(answers))
+    fitted = fit(run.examples, run.graph, training(epochs=1), context)
+    inputs = np.concatenate([inputs for inputs, _ in seen])
+    raw = np.concatenate([raw for _, raw in seen])
+    assert len(inputs) == COUNTS["validation"] * len(CLASSES)
+    np.testing.assert_allclose(raw, fitted.model(inputs), rtol=1e-5, atol=1e-6)
+
+
+def test_share_of_waiting_is_a_share(run, context):
+    assert 0 <= fit(run.examples, run.graph, training(epochs=1), context).input_bound <= 1
+
+
+def test_tensorboard_logs_are_beside_the_run(run, tmp_path):
+    context = Context(run="one", workspace=tmp_path, scratch=scratch(tmp_path))
+    fit(run.examples, run.graph, training(epochs=1, tensorboard=True), context)
+    assert {path.name for path in (tmp_path / "runs" / "one" / "tensorboard").iterdir()} >= {"train"}
+
+
 # === divergence ===
 
 
-def test_divergence_names_the_epoch_and_ends_training_there(run, monkeypatch):
-    epochs = []
-    whole = keras.callbacks.CallbackList.on_epoch_end
-
-    def count(self, epoch, logs=None):
-        epochs.append(epoch)
-        return whole(self, epoch, logs)
-
-    monkeypatch.setattr(keras.callbacks.CallbackList, "on_epoch_end", count)
-    with pytest.raises(UserError, match=r"diverged: (val_)?loss became (nan|inf) in epoch 1") as caught:
-        fit(run.examples, run.graph, training(name="sgd", learning_rate=1e38, epochs=5), Context())
+def test_divergence_stops_at_once_and_names_step_and_layer(run, context):
+    settings = training(name="sgd", learning_rate=1e38, epochs=5)
+    with pytest.raises(UserError, match=r"diverged in step [23] of epoch 1: the .* of layer '\w+'") as caught:
+        fit(run.examples, run.graph, settings, context)
     assert "learning_rate" in caught.value.fix
-    assert epochs == [0]
+    kept = keras.saving.load_model(context.scratch / "last_good.keras")
+    assert str(context.scratch / "last_good.keras") in caught.value.received
+    assert all(np.isfinite(weights).all() for weights in kept.get_weights())
 
 
-def test_divergence_in_a_later_epoch(without_validation):
+def test_divergence_in_a_later_epoch(without_validation, context):
     # One step an epoch: the first loss is that of the weights before any step.
     settings = training(name="sgd", learning_rate=1e38, batch_size=100)
-    with pytest.raises(UserError, match="in epoch 2"):
-        fit(*without_validation, settings, Context())
+    with pytest.raises(UserError, match="in step 1 of epoch 2"):
+        fit(*without_validation, settings, context)
 
 
-def test_divergence_in_the_very_last_step(without_validation):
+def test_divergence_in_the_very_last_step(without_validation, context):
     settings = training(name="sgd", learning_rate=1e38, weight_decay=1e3, batch_size=100, epochs=1)
-    with pytest.raises(UserError, match="weights are no numbers in epoch 1"):
-        fit(*without_validation, settings, Context())
+    with pytest.raises(UserError, match="in step 1 of epoch 1: the weights of layer"):
+        fit(*without_validation, settings, context)
+
+
+def test_validation_loss_that_is_no_number(run, context, monkeypatch):
+    whole = keras.Model.compute_loss
+    factor = {True: 1.0, False: np.nan}
+    monkeypatch.setattr(
+        keras.Model,
+        "compute_loss",
+        lambda self, *batch, training: whole(self, *batch) * factor[training],
+    )
+    with pytest.raises(UserError, match=r"epoch 1: val_loss became nan"):
+        fit(run.examples, run.graph, training(), context)
 
 
 def test_nothing_is_exported_of_a_training_that_diverged(run, tmp_path):
@@ -150,12 +205,6 @@ def test_nothing_is_exported_of_a_training_that_diverged(run, tmp_path):
             transform_graph=run.graph,
             model=model,
             settings=training(name="sgd", learning_rate=1e38),
-            context=Context(),
+            context=Context(scratch=scratch(tmp_path)),
         )
     assert list(model.path.iterdir()) == []
-
-
-def test_model_too_deep_for_the_images_is_told_before_training(run, tmp_path):
-    settings = training({"family": "cnn", "filters": [2] * 5})
-    with pytest.raises(UserError, match="12x10"):
-        train(tmp_path, run.examples, run.graph, settings)

@@ -56,6 +56,14 @@ def test_loss_equals_cross_entropy_of_the_smoothed_target(smoothing):
     assert float(task.loss()(targets, logits)) == pytest.approx(expected, rel=1e-5)
 
 
+def test_focal_loss_weighs_by_what_is_missing():
+    """Logits (0, 0, 0): p = 1/3, so the loss is (2/3)^2 * ln 3 = 0.4883."""
+    targets, logits = np.eye(3)[[1]], np.zeros((1, 3), np.float32)
+    assert float(make(loss="focal").loss()(targets, logits)) == pytest.approx(4 / 9 * np.log(3), rel=1e-5)
+    plain = make(loss="focal", focal_gamma=0).loss()(targets, logits)
+    assert float(plain) == pytest.approx(np.log(3), rel=1e-5)
+
+
 def test_watched_accuracy_is_the_share_of_right_answers():
     (accuracy,) = make().metrics()
     accuracy.update_state(np.eye(3)[[0, 1, 2, 2]], np.eye(3)[[0, 1, 1, 2]] * 9)
@@ -265,3 +273,33 @@ def test_outputs_that_fit_have_no_problem():
 def test_outputs_that_do_not_fit_are_told(change, said):
     _, outputs = random_case()
     assert said in make().check(change(outputs))
+
+
+# === a tree of classes ===
+
+TREE = {"tree": {"beast": ["chat", "été"], "other": ["猫"]}}
+
+
+def test_tree_adds_its_metrics_and_its_loss():
+    """Of four answers two are right; 0 for 1 is wrong by one step, 0 for 2 by two: (1 + 2) / 2 = 1.5."""
+    task = make(hierarchy=TREE)
+    outputs = outputs_of(np.eye(3)[[0, 0, 0, 2]])
+    found = task.measure(together(np.array([0, 1, 2, 2]), outputs))
+    assert found["accuracy"] == 0.5
+    assert found["hierarchical_distance"] == 1.5
+    assert found["accuracy_level_1"] == 0.75
+    assert type(task.loss()).__name__ == "ConditionalCrossentropy"
+    assert type(make(hierarchy={**TREE, "loss": "none"}).loss()).__name__ == "CategoricalCrossentropy"
+    assert type(make(hierarchy={**TREE, "loss": "none"}, loss="focal").loss()).__name__ == "FocalCrossentropy"
+
+
+def test_without_mistakes_there_is_no_distance():
+    truth = np.array([0, 1, 2])
+    task = make(hierarchy=TREE)
+    found = task.evaluate(together(truth, outputs_of(np.eye(3)[truth])), 20, seed=0)
+    assert found["hierarchical_distance"] == {"value": None, "low": None, "high": None}
+
+
+def test_tree_of_other_classes_is_told():
+    with pytest.raises(ValueError, match="did you mean 'chat'"):
+        make(hierarchy={"tree": {"beast": ["chatt", "été"], "other": ["猫"]}})

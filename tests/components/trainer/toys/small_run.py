@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import itertools
 import pathlib
+import tempfile
 
 import keras
 import numpy as np
@@ -115,7 +116,7 @@ def make_graph(folder: pathlib.Path, examples: Examples) -> TransformGraph:
 
 def training(model=None, seed=0, **fit) -> TrainerSettings:
     """Settings of a short training of the linear model; `fit` may hold settings of the optimiser."""
-    names = ("name", "learning_rate", "weight_decay", "momentum")
+    names = ("name", "learning_rate", "weight_decay", "momentum", "ema", "clip_norm")
     optimizer = {"learning_rate": 0.01, **{name: fit.pop(name) for name in names if name in fit}}
     fit = {"epochs": 3, "batch_size": 10, "optimizer": optimizer, **fit}
     return TrainerSettings(task={}, model=model or {"family": "linear"}, fit=fit, seed=seed)
@@ -128,9 +129,15 @@ def train(folder, examples, graph, settings, context=None) -> Model:
         transform_graph=graph,
         model=model,
         settings=settings,
-        context=context or Context(),
+        context=context or Context(scratch=scratch(folder)),
     )
     return sealed(model)
+
+
+def scratch(folder):
+    """Returns a new directory for checkpoints."""
+    folder.mkdir(parents=True, exist_ok=True)
+    return pathlib.Path(tempfile.mkdtemp(prefix="scratch-", dir=folder))
 
 
 def evaluate(folder, examples, model, context=None, seed=0, **judge) -> tuple[Evaluation, Blessing]:

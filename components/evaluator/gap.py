@@ -1,0 +1,56 @@
+"""The gap between splits: how much worse a model does on examples that it has not learned from."""
+
+import math
+import typing
+
+import numpy as np
+
+from conveyor.components.artifacts import Examples
+from conveyor.components.datasets import read_split, replay
+from conveyor.components.evaluator.settings import EvaluatorSettings
+from conveyor.models.tasks.task import Metrics, Records, Task
+
+MOST_EXAMPLES = 2000
+_ORDER = ("train", "validation")
+
+
+def gap(
+    examples: Examples,
+    served: typing.Any,
+    task: Task,
+    settings: EvaluatorSettings,
+    most: int = MOST_EXAMPLES,
+) -> dict[str, Metrics]:
+    """Measures a model on what it was trained, selected and judged on, on about as many examples of each.
+
+    Other splits are left alone: a test split is looked at when it is what the model is judged on.
+
+    Args:
+        examples: The data.
+        served: The `serving_default` signature of the exported model.
+        task: What the model is for.
+        settings: Batch size, bootstrap and seed are used.
+        most: Examples of a split, at the most: every second, third, … of a larger one.
+
+    Returns:
+        Split -> metric name -> {`value`, `low`, `high`}, of the metrics of the whole (those without
+        a "/" in their names). Splits without examples are left out.
+    """
+    splits = examples.properties["splits"]
+    names = [name for name in dict.fromkeys((*_ORDER, settings.judge.split)) if splits.get(name)]
+    return {name: _measure(examples, served, task, settings, name, most) for name in names}
+
+
+def _measure(
+    examples: Examples, served: typing.Any, task: Task, settings: EvaluatorSettings, split: str, most: int
+) -> Metrics:
+    how = settings.judge
+    step = math.ceil(examples.properties["splits"][split] / most)
+    chosen = read_split(examples, split).shard(step, 0)
+    parts = [
+        task.record(batch["truth"], outputs)
+        for batch, outputs in replay(served, chosen, task, how.batch_size)
+    ]
+    records: Records = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    found = task.evaluate(records, how.bootstrap, settings.seed)
+    return {name: value for name, value in found.items() if "/" not in name}

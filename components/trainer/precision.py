@@ -1,0 +1,52 @@
+"""The number format of layers."""
+
+import pathlib
+
+import tensorflow as tf
+
+_CPU_INFO = pathlib.Path("/proc/cpuinfo")
+_AMPERE = (8, 0)
+
+
+def policy(name: str, strategy: tf.distribute.Strategy) -> str:
+    """Returns the name of a Keras dtype policy.
+
+    Args:
+        name: "float32"; "bfloat16"; or "auto": bfloat16 where the hardware multiplies it faster.
+        strategy: Where training runs.
+
+    Returns:
+        "float32" or "mixed_bfloat16": layers compute in bfloat16, variables are float32. bfloat16 has the
+        range of float32, so that no loss has to be scaled.
+    """
+    fast = name == "bfloat16" or (name == "auto" and _multiplies_bfloat16(strategy))
+    return "mixed_bfloat16" if fast else "float32"
+
+
+def _multiplies_bfloat16(strategy: tf.distribute.Strategy) -> bool:
+    """Whether every device of a strategy has matrix units for bfloat16."""
+    if isinstance(strategy, tf.distribute.TPUStrategy):
+        return True
+    gpus = tf.config.list_physical_devices("GPU")
+    if not gpus or _is_cpu(strategy):
+        return has_amx()
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    return all(detail.get("compute_capability", (0, 0)) >= _AMPERE for detail in details)
+
+
+def _is_cpu(strategy: tf.distribute.Strategy) -> bool:
+    """Whether a strategy keeps off the GPUs that there are."""
+    one = isinstance(strategy, tf.distribute.OneDeviceStrategy)
+    return one and "CPU" in strategy.extended.worker_devices[0].upper()
+
+
+def has_amx() -> bool:
+    """Whether the CPU has matrix tiles for bfloat16 (Intel's AMX); False where Linux does not tell.
+
+    AVX512_BF16 without AMX, as in AMD's Zen 4, is a different thing: see benchmarks/bench_precision.py.
+    """
+    try:
+        lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        return False
+    return any(line.startswith("flags") and "amx_bf16" in line.split() for line in lines)

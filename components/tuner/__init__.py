@@ -1,0 +1,1 @@
+"""Chooses settings by the validation split, and says what choosing has cost."""

@@ -1,0 +1,1 @@
+"""Classifiers on a backbone that was trained before."""

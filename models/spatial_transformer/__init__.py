@@ -1,0 +1,1 @@
+"""Networks that learn how to look at an image."""
