@@ -61,6 +61,7 @@ CORE = [
 GCP = ["gcsfs>=2024.6"]  # gs:// paths
 S3 = ["s3fs>=2024.6"]  # s3:// paths
 TUNE = ["optuna>=4"]  # conveyor sweep
+TENSORBOARD = ["tensorboard>=2.18"]  # trainer.tensorboard
 DEV = [
     "pytest>=8",
     "pytest-cov>=5",
@@ -71,6 +72,7 @@ DEV = [
     "mypy>=1.11",
     "import-linter>=2",
     "setuptools>=77",
+    *TUNE,
 ]
 
 setuptools.setup(
@@ -89,6 +91,6 @@ setuptools.setup(
         "conveyor.components.model_card": ["*.jinja", "*.css"],
     },
     install_requires=CORE,
-    extras_require={"dev": DEV, "gcp": GCP, "s3": S3, "tune": TUNE},
+    extras_require={"dev": DEV, "gcp": GCP, "s3": S3, "tensorboard": TENSORBOARD, "tune": TUNE},
     entry_points={"console_scripts": ["conveyor = conveyor.__main__:main"]},
 )

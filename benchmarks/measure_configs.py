@@ -26,18 +26,26 @@ def main() -> None:
     parser.add_argument("-o", dest="overrides", action="append", default=[])
     arguments = parser.parse_args()
     for name in arguments.names:
-        values, minutes = [], []
-        for seed in range(arguments.seeds):
-            began = time.monotonic()
-            summary = _run(name, [*arguments.overrides, f"seed={seed}"])
-            minutes.append((time.monotonic() - began) / 60)
-            values.append(summary["metrics"][arguments.metric]["value"])
-        low, high = _interval(values)
-        shown = ", ".join(f"{value:.4f}" for value in values)
-        print(
-            f"{name}: {max(minutes):.1f} CPU minutes; test {arguments.metric}"
-            f" {statistics.mean(values):.4f} [{low:.4f}, {high:.4f}] over {len(values)} seeds ({shown})"
-        )
+        measure_config(name, arguments.metric, arguments.seeds, arguments.overrides)
+
+
+def measure_config(name: str, metric: str, seeds: int, overrides: list[str]) -> list[float]:
+    """Runs a config with each seed and prints its line; returns the metric of each run."""
+    values, minutes = [], []
+    for seed in range(seeds):
+        began = time.monotonic()
+        summary = _run(name, [*overrides, f"seed={seed}"])
+        minutes.append((time.monotonic() - began) / 60)
+        values.append(summary["metrics"][metric]["value"])
+        print(f"  {name}, seed {seed}: {metric} {values[-1]:.4f} in {minutes[-1]:.1f} minutes", flush=True)
+    low, high = interval(values)
+    shown = ", ".join(f"{value:.4f}" for value in values)
+    print(
+        f"{name}: {max(minutes):.1f} CPU minutes; test {metric}"
+        f" {statistics.mean(values):.4f} [{low:.4f}, {high:.4f}] over {len(values)} seeds ({shown})",
+        flush=True,
+    )
+    return values
 
 
 def _run(name: str, overrides: list[str]) -> dict:
@@ -47,7 +55,10 @@ def _run(name: str, overrides: list[str]) -> dict:
         return json.loads(measure(command + options).output)
 
 
-def _interval(values: list[float]) -> tuple[float, float]:
+def interval(values: list[float]) -> tuple[float, float]:
+    """Returns the 95% Student t interval of the mean, at most 1."""
+    if len(values) < 2:
+        return float("nan"), float("nan")
     error = statistics.stdev(values) / len(values) ** 0.5
     half = scipy.stats.t.ppf(0.975, len(values) - 1) * error
     return statistics.mean(values) - half, min(statistics.mean(values) + half, 1.0)

@@ -28,6 +28,7 @@ from conveyor.components.trainer.settings import FitSettings, TrainerSettings
 from conveyor.components.trainer.stage import trainer
 from conveyor.components.transform.settings import TransformSettings
 from conveyor.components.transform.stage import transform
+from conveyor.components.tuner.settings import SweepSettings
 from conveyor.models.families import FamilySettings, families
 from conveyor.models.settings import AugmentationSettings
 from conveyor.models.tasks.settings import ClassificationSettings, TaskSettings
@@ -71,6 +72,8 @@ class Experiment(Settings):
     infra_validator: ProofSettings = ProofSettings()
     pusher: PusherSettings = PusherSettings()
     model_card: PageSettings = PageSettings()
+    sweep: SweepSettings | None = None
+    """What `conveyor sweep` varies."""
     seed: int = pydantic.Field(0, ge=0, lt=2**32)
     """Of initial weights, shuffling, dropout and resampling."""
 

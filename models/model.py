@@ -5,10 +5,12 @@ import typing
 import keras
 import tensorflow as tf
 
+from conveyor.models.multi_worker import MultiWorker
+
 NOT_FINITE = "loss or gradient is no number"  # how training tells that this is why it stopped
 
 
-class Model(keras.Model):
+class Model(MultiWorker):
     """A functional graph that knows how its weights are to be trained."""
 
     frozen_epochs: int = 0

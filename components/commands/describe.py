@@ -31,6 +31,7 @@ def describe_model(
     Raises:
         UserError: There is no such config, the layers do not fit the images, or there is nothing to draw.
     """
+    from conveyor.components.backbone import resolve_backbone
     from conveyor.components.experiment import load_experiment, run
     from conveyor.components.transform.fit import fit
 
@@ -44,16 +45,17 @@ def describe_model(
     result = run(config, overrides, workspace=workspace, until="statistics_gen")
     if result.error:
         raise result.error
-    properties = result.outputs["example_gen"]["examples"].properties
+    examples: typing.Any = result.outputs["example_gen"]["examples"]
     statistics: typing.Any = result.outputs["statistics_gen"]["statistics"]
-    document = fit(statistics.read(), properties["channels"], experiment.transform)
+    document = fit(statistics.read(), examples.properties["channels"], experiment.transform)
+    from conveyor.components.tasks import task_for
     from conveyor.components.trainer.fit import build
     from conveyor.models.describe.advice import advise, object_sizes, totals
     from conveyor.models.layer_table import layer_table
-    from conveyor.models.tasks.task import make_task
 
-    settings = TrainerSettings(task=experiment.task, model=experiment.model, fit=experiment.trainer)
-    layers = layer_table(build(document, settings, make_task(experiment.task, properties["classes"])))
+    found = resolve_backbone(experiment.model, experiment.transform.normalize, pathlib.Path(workspace))
+    settings = TrainerSettings(task=experiment.task, model=found, fit=experiment.trainer)
+    layers = layer_table(build(document, settings, task_for(experiment.task, examples)))
     objects = object_sizes(statistics.read().get("train", {}), document["height"], document["width"])
     if draw is not None:
         _draw(layers, objects, pathlib.Path(draw))

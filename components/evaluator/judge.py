@@ -12,7 +12,8 @@ from conveyor.components.datasets import read_split, replay
 from conveyor.components.evaluator.gap import gap
 from conveyor.components.evaluator.saved_model import open_served
 from conveyor.components.evaluator.settings import EvaluatorSettings
-from conveyor.models.tasks.task import Outputs, Records, Task, make_task
+from conveyor.components.tasks import task_for
+from conveyor.models.tasks.task import Outputs, Records, Task
 from conveyor.pipeline.errors import UserError
 
 _SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg"}
@@ -39,7 +40,7 @@ def judge(
         UserError: The model does not fit the data, or its answers are no numbers.
     """
     how = settings.judge
-    task = make_task(settings.task, examples.properties["classes"])
+    task = task_for(settings.task, examples)
     worst = _Worst(how.worst)
     parts = []
     dataset = read_split(examples, how.split)

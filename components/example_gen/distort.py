@@ -65,6 +65,7 @@ class DistortedReader:
     def __init__(self, reader: Reader, settings: ExampleGenSettings):
         self._reader = reader
         self._settings = settings
+        self._source_splits = reader.splits()
         self.annotations = reader.annotations
         if hasattr(reader, "in_place"):  # TensorFlow reads it, which must not be copied into workers
             self.in_place = ""
@@ -74,7 +75,7 @@ class DistortedReader:
 
     def splits(self) -> set[str]:
         """Returns all splits: which one an image is in must be known before it is distorted."""
-        return self._reader.splits() | {"train", "validation", "test"}
+        return self._source_splits | {"train", "validation", "test"}
 
     def fingerprint(self, workspace: pathlib.Path) -> str:
         return self._reader.fingerprint(workspace)
@@ -91,7 +92,7 @@ class DistortedReader:
             return raw
         content = hashlib.sha256(data).hexdigest()
         unit = unit_of(raw.group, content[:32])
-        split = assign(raw.split, unit, self._reader.splits(), self._settings.splits)
+        split = assign(raw.split, unit, self._source_splits, self._settings.splits)
         raw = dataclasses.replace(raw, split=split)
         try:
             image = _decode(data)

@@ -11,6 +11,7 @@ from absl import logging
 from conveyor.components.artifacts import Examples
 from conveyor.components.beam import for_each
 from conveyor.components.example_gen.convert import Classes, Converter
+from conveyor.components.example_gen.distort import with_distortion
 from conveyor.components.example_gen.metadata import write_metadata
 from conveyor.components.example_gen.readers.reader import Reader, open_source
 from conveyor.components.example_gen.settings import ExampleGenSettings
@@ -40,7 +41,7 @@ def ingest(examples: Examples, settings: ExampleGenSettings) -> None:
         UserError: The source cannot be read, or names no class.
         GateError: Not one image can be used.
     """
-    reader = open_source(settings.source)
+    reader = with_distortion(open_source(settings.source), settings)
     classes = _classes(reader, settings.source)
     chunks = list(enumerate(reader.chunks()))
     work = _Work(examples, reader, classes, chunks, settings)

@@ -10,7 +10,8 @@ import tensorflow as tf
 from conveyor.components.artifacts import Evaluation, Examples
 from conveyor.components.datasets import read_split, replay
 from conveyor.components.infra_validator.settings import InfraValidatorSettings
-from conveyor.models.tasks.task import Task, make_task
+from conveyor.components.tasks import task_for
+from conveyor.models.tasks.task import Task
 
 
 def prove(
@@ -32,7 +33,7 @@ def prove(
         `metrics`, empty where the outputs are not those of the task.
     """
     judged = evaluation.read()
-    task = make_task(settings.task, examples.properties["classes"])
+    task = task_for(settings.task, examples)
     with np.load(evaluation.predictions_file, allow_pickle=False) as recorded:
         before = {name: recorded[name] for name in recorded.files}
     try:

@@ -62,7 +62,7 @@ def save(folder: pathlib.Path, key: str, progress: Progress, model: keras.Model)
         "best_epoch": progress.best_epoch,
         "best_value": progress.best_value,
     }
-    arrays = {f"variable_{place}": value for place, value in enumerate(values)}
+    arrays: dict[str, typing.Any] = {f"variable_{place}": value for place, value in enumerate(values)}
     arrays |= {f"best_{place}": value for place, value in enumerate(progress.best_weights)}
     partial = folder / f"{_FILE}.partial"
     with partial.open("wb") as file:

@@ -82,7 +82,7 @@ class Decoded:
             records = self._records if order is None else self._repeated(order)
             tf.random.set_seed(1)  # of this graph: it is mixed in, and must be no 0 beside a tensor
             records = records.shuffle(
-                self._buffer, tf.cast(seed[0], tf.int64), reshuffle_each_iteration=False
+                self._buffer, tf.bitcast(seed, tf.int64), reshuffle_each_iteration=False
             )
             decoded = records.skip(first * batch_size).map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
             return self._batched(decoded, batch_size)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import importlib.util
 import re
 import time
 import typing
@@ -12,6 +13,7 @@ import tensorflow as tf
 from absl import logging
 
 from conveyor.components.artifacts import Examples, TransformGraph
+from conveyor.components.tasks import task_for
 from conveyor.components.trainer import checkpoint, guard
 from conveyor.components.trainer.examine import dry_step, examine_labels
 from conveyor.components.trainer.execution import Execution
@@ -24,7 +26,7 @@ from conveyor.components.trainer.strategy import open_strategy
 from conveyor.components.trainer.watch import Averages, Checkpoints, Selection
 from conveyor.models.build import build_model
 from conveyor.models.model import NOT_FINITE, Model
-from conveyor.models.tasks.task import Task, make_task
+from conveyor.models.tasks.task import Task
 from conveyor.pipeline.digest import digest_of
 from conveyor.pipeline.errors import UserError
 from conveyor.pipeline.stage import Context
@@ -93,7 +95,7 @@ def fit(
     Raises:
         UserError: Data, model and settings do not go together, or training diverged.
     """
-    task, how = make_task(settings.task, examples.properties["classes"]), settings.fit
+    task, how = task_for(settings.task, examples), settings.fit
     examine_labels(examples, settings.task.needs, task.classes)
     strategy = open_strategy(how.strategy)  # before anything else of TensorFlow
     keras.utils.set_random_seed(settings.seed)
@@ -140,6 +142,17 @@ def _compile(model: Model, how: FitSettings, task: Task, steps: int) -> None:
     )
 
 
+def _tensorboard(context: Context) -> keras.callbacks.Callback:
+    if importlib.util.find_spec("tensorboard") is None:
+        raise UserError(
+            "trainer.tensorboard is on, but TensorBoard is not installed",
+            where="trainer.tensorboard in the config",
+            fix="pip install 'conveyor[tensorboard]'",
+        )
+    folder = context.workspace / "runs" / context.run / "tensorboard"
+    return keras.callbacks.TensorBoard(str(folder), write_graph=False)
+
+
 class _Loop:
     """One training, from its beginning or from its checkpoint to its end."""
 
@@ -166,8 +179,7 @@ class _Loop:
             self.execution,
         ]
         if how.tensorboard:
-            folder = context.workspace / "runs" / context.run / "tensorboard"
-            self.callbacks.append(keras.callbacks.TensorBoard(str(folder), write_graph=False))
+            self.callbacks.append(_tensorboard(context))
         self.input_bound = 0.0
 
     def run(self) -> None:
@@ -204,9 +216,9 @@ class _Loop:
     def _diverged(self, told: str) -> UserError:
         execution, last = self.execution, self.training.steps * self.how.epochs - 1
         step = min(execution.done, last)
-        what = told if told.startswith("val_") else ""
-        if not what:
-            batch = next(iter(self.training.dataset(step)))
-            what = guard.first_bad(self.model, batch)
+        if told.startswith("val_"):
+            what, step = told, execution.done - 1
+        else:
+            what = guard.first_bad(self.model, next(iter(self.training.dataset(step))))
         kept = guard.keep_good(self.model, execution.done, execution.good, self.scratch)
         return guard.diverged(what, step, self.training.steps, kept)

@@ -41,7 +41,8 @@ class TrainingInput:
         self.examples = self._decoded.count
         self.steps = math.ceil(self.examples / how.batch_size)
         self._balance = how.sampling == "balanced"
-        self._labels = self._decoded.labels() if "balanced" in (how.sampling, how.class_weights) else None
+        is_any = "balanced" in (how.sampling, how.class_weights)
+        self._labels = self._decoded.labels() if is_any else np.array([], np.int64)
         self._weights: np.ndarray | None = None
         if how.class_weights == "balanced":
             self._weights = class_weights(np.bincount(self._labels, minlength=len(task.classes)))

@@ -35,7 +35,7 @@ class Told(keras.callbacks.Callback):
         self._first = self._done = done
         self._epoch = 0
         self._stack = contextlib.ExitStack()
-        self._show: typing.Callable[[str], None] = lambda line: logging.info("%s", line)
+        self._show: typing.Callable[[str], object] = lambda line: logging.info("%s", line)
         self._every = _LOG_EVERY
 
     def on_train_begin(self, logs: dict[str, typing.Any] | None = None) -> None:

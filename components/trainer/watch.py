@@ -105,7 +105,7 @@ class Checkpoints(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
         (step, moment), done = self._saved, self._execution.done
         every = self._how.every_steps
-        is_due = bool(every) and done // every > step // every
+        is_due = every is not None and done // every > step // every
         if (
             done % self._steps
             and done > step

@@ -5,6 +5,7 @@ import typing
 from collections.abc import Callable, Sequence
 
 from conveyor.components import experiment as experiments
+from conveyor.components.tasks import task_for
 from conveyor.components.tuner.ledger import Ledger, models_seen, sweep_name
 from conveyor.components.tuner.settings import SweepSettings
 from conveyor.components.tuner.space import add_dimensions, check_space, fragment, grid, overrides
@@ -135,9 +136,8 @@ def _choose(
     if not judged:
         raise UserError("no candidate could be trained", received=candidates[0].error)
     from conveyor.components.tuner.compare import compare
-    from conveyor.models.tasks.task import make_task
 
-    task = make_task(base.task, examples.properties["classes"])
+    task = task_for(base.task, examples)
     sign = 1 if how.goal == "maximize" else -1
     selection = compare([one.evaluations for one in judged], task, how.metric, sign, how.resamples, base.seed)
     found = {}
@@ -148,7 +148,7 @@ def _choose(
     best = judged[selection.winner]
     made = overrides(how.space, best.point)
     settings = runs.load(made).model_dump(mode="json", by_alias=True)
-    value = found[best.number]["value"]
+    value = float(sign * selection.scores[selection.winner])
     winner = {
         "number": best.number,
         "settings": best.settings,

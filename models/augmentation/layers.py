@@ -9,7 +9,8 @@ import keras
 from conveyor.models.augmentation import geometry
 from conveyor.models.augmentation.choice import AugMix, RandAugment, Sometimes
 from conveyor.models.augmentation.mixing import CutMix, MixUp
-from conveyor.models.augmentation.steps import Colour, Elastic, Equalize, Geometry, Step, chain
+from conveyor.models.augmentation.steps import Colour, Distortion, Elastic, Equalize, Geometry, Step, chain
+from conveyor.models.layers.random_distortion import RandomDistortion
 
 _Arguments = dict[str, typing.Any]
 _OURS = {"self", "kwargs", "seed", "data_format", "value_range"}  # arguments that are not for a config
@@ -19,6 +20,7 @@ _WORDS: dict[str, set[str]] = {
     "mode": {"horizontal", "vertical", "horizontal_and_vertical"},
     "fill_mode": {"constant", "nearest", "reflect", "wrap"},
     "interpolation": {"nearest", "bilinear"},
+    "kind": {"R", "RTS", "P", "E"},
 }
 
 COLOURS: dict[str, tuple[type, int | None]] = {  # with the number of channels that they need
@@ -52,6 +54,7 @@ OTHERS: dict[str, type] = {
     "mix_up": keras.layers.MixUp,
     "rand_augment": keras.layers.RandAugment,
     "random_color_jitter": keras.layers.RandomColorJitter,
+    "random_distortion": RandomDistortion,
     "random_elastic_transform": keras.layers.RandomElasticTransform,
 }
 KINDS: dict[str, type] = {
@@ -126,6 +129,7 @@ def _step(name: str, layer: typing.Any, arguments: _Arguments) -> Step:
         "cut_mix": CutMix,
         "equalization": Equalize,
         "mix_up": MixUp,
+        "random_distortion": Distortion,
         "random_elastic_transform": Elastic,
     }
     return others[name](layer)

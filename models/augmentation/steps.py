@@ -44,6 +44,15 @@ class Colour:
         return {**batch, "images": self._layer.transform_images(images, drawn, training=True)}
 
 
+class Distortion(Colour):
+    """Moves pixels where nothing else can go with them."""
+
+    def __call__(self, batch: Batch, seeds: Seeds) -> Batch:
+        if {"bounding_boxes", "segmentation_masks"} & set(batch):
+            raise ValueError("expected neither boxes nor masks, which would stay where they are")
+        return super().__call__(batch, seeds)
+
+
 class Equalize:
     """Keras's Equalization of each image; the layer itself takes a batch for one image."""
 

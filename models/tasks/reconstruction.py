@@ -154,4 +154,4 @@ def _score(inputs: tf.Tensor, raw: dict[str, tf.Tensor]) -> tf.Tensor:
 
 def _clean(data: bytes, shape: tuple[int, ...]) -> np.ndarray:
     """Returns float32 [height, width, channels] in [0, 1] of an encoded image."""
-    return decode_image(tf.constant(data), shape[:2], shape[2]).numpy() / np.float32(255)
+    return decode_image(tf.constant(data), (shape[0], shape[1]), shape[2]).numpy() / np.float32(255)

@@ -15,6 +15,8 @@ class Conveyor:
     # What shrinks any shipped classification config to seconds.
     SMALL = (
         "trainer.epochs=2",
+        "trainer.warmup_epochs=0",
+        "data.distort=none",
         "evaluator.bootstrap=100",
         "evaluator.bless=null",
         "augment=[]",

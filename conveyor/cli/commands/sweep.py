@@ -75,9 +75,9 @@ def show(document: dict[str, typing.Any]) -> Iterator[typing.Any]:
         {
             "winner": f"candidate {winner['number']} of {len(document['candidates'])}",
             f"validation {metric}": interval(winner),
-            "expected optimism": f"{winner['optimism']:.4f}, for it was chosen by this figure",
+            "expected optimism": f"{winner['optimism']:.4f}, as it was chosen by this figure",
             f"corrected {metric}": f"{winner['corrected']:.4f}",
-            "models seen": f"{document['models_seen']} of this workspace, by this validation split",
+            "models seen": f"{document['models_seen']} of this workspace had this validation split",
             "ledger": document["ledger"],
         }
     )
@@ -93,10 +93,10 @@ def show(document: dict[str, typing.Any]) -> Iterator[typing.Any]:
 def _candidates(document: dict[str, typing.Any]) -> typing.Any:
     metric, rows = document["metric"], document["candidates"]
     keys = list(rows[0]["settings"])
-    worst_first = document["goal"] == "minimize"
+    ascending = document["goal"] == "minimize"
     judged = sorted(
         (row for row in rows if row["value"] is not None),
-        key=lambda row: row["value"] if worst_first else -row["value"],
+        key=lambda row: row["value"] if ascending else -row["value"],
     )
     failed = [row for row in rows if row["value"] is None]
     columns = ["#", *keys, "parameters", f"validation {metric}"]

@@ -1,3 +1,4 @@
+import importlib.util
 import math
 
 import keras
@@ -16,7 +17,7 @@ from conveyor.pipeline.stage import Context
 
 TRAIN = COUNTS["train"] * len(CLASSES)
 # Long enough to learn the noise by heart: validation loss falls, then rises.
-TOO_LONG = {"name": "sgd", "learning_rate": 0.1, "epochs": 6}
+TOO_LONG = {"name": "sgd", "learning_rate": 0.05, "epochs": 6}
 
 
 @pytest.fixture
@@ -153,7 +154,17 @@ def test_share_of_waiting_is_a_share(run, context):
     assert 0 <= fit(run.examples, run.graph, training(epochs=1), context).input_bound <= 1
 
 
+def test_tensorboard_that_is_not_there_is_told(run, context, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *more: None if name == "tensorboard" else find(name, *more)
+    )
+    with pytest.raises(UserError, match="TensorBoard is not installed"):
+        fit(run.examples, run.graph, training(epochs=1, tensorboard=True), context)
+
+
 def test_tensorboard_logs_are_beside_the_run(run, tmp_path):
+    pytest.importorskip("tensorboard")
     context = Context(run="one", workspace=tmp_path, scratch=scratch(tmp_path))
     fit(run.examples, run.graph, training(epochs=1, tensorboard=True), context)
     assert {path.name for path in (tmp_path / "runs" / "one" / "tensorboard").iterdir()} >= {"train"}

@@ -9,10 +9,9 @@ from conveyor.components.trainer.optimizers import make_optimizer
 from conveyor.components.trainer.settings import FitSettings
 from conveyor.components.trainer.strategy import open_strategy
 from conveyor.models.model import Model
-from conveyor.models.multi_worker import MultiWorker
 
 
-class Linear(MultiWorker, Model):
+class Linear(Model):
     """A linear model."""
 
     def __init__(self):

@@ -1,0 +1,24 @@
+"""What a model is for, on given data."""
+
+from conveyor.models.tasks.settings import TaskSettings
+from conveyor.models.tasks.task import Task, make_task
+from conveyor.pipeline.artifacts import Artifact
+from conveyor.pipeline.errors import UserError
+
+
+def task_for(settings: TaskSettings, examples: Artifact) -> Task:
+    """Returns the task that settings describe.
+
+    Args:
+        settings: Of the task.
+        examples: The Examples, whose classes it has.
+
+    Raises:
+        UserError: The settings do not fit the classes.
+    """
+    try:
+        return make_task(settings, examples.properties["classes"])
+    except ValueError as error:
+        raise UserError(
+            f"the task does not fit the data: {error}", where="section `task` of the config"
+        ) from None
