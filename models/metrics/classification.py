@@ -1,40 +1,56 @@
 """Classification metrics that take example weights, so that intervals need no second pass."""
 
 import dataclasses
+import math
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from conveyor.models.metrics.means import mean_of_defined
+
 _BINS = 15
+_PART = 1 << 19  # ranked weights looked at at a time: they stay near the processor
 
 
 @dataclasses.dataclass(frozen=True)
 class Ranking:
-    """Examples ranked by their score for one class; average precision of any weighting is cheap.
+    """Examples ranked by their score for one class, or by any score of a yes or no, such as an anomaly.
+
+    The measures of any weighting are cheap.
 
     Args:
-        order: int [n], examples by falling score.
-        ends: int [p], for each positive in that order, the last rank with its score.
+        order: int [m], examples by falling score.
         positives: int [p], ranks of the positives.
+        starts: int [p], for each positive, the first rank with its score.
+        ends: int [p], the last one.
     """
 
     order: np.ndarray
-    ends: np.ndarray
     positives: np.ndarray
+    starts: np.ndarray
+    ends: np.ndarray
 
     @staticmethod
     def of(scores: np.ndarray, positive: np.ndarray) -> "Ranking":
         """Ranks examples.
 
         Args:
-            scores: float [n].
-            positive: bool [n].
+            scores: float [n]; or [n, classes], to rank all pairs of example and class (micro average).
+            positive: bool, the same shape.
+
+        Raises:
+            ValueError: A score is NaN.
         """
-        order = np.argsort(-scores, kind="stable")
-        ranked = scores[order]
+        if np.isnan(scores).any():
+            raise ValueError(f"expected scores that are numbers. Received: {np.isnan(scores).sum()} NaN")
+        flat = scores.ravel()
+        order = np.argsort(-flat, kind="stable")
+        falling = -flat[order]
+        positives = np.flatnonzero(positive.ravel()[order])
         # ties are one threshold: an example counts with all that have its score
-        last = np.searchsorted(-ranked, -ranked, side="right") - 1
-        positives = np.flatnonzero(positive[order])
-        return Ranking(order, last[positives], positives)
+        starts = np.searchsorted(falling, falling[positives], side="left")
+        ends = np.searchsorted(falling, falling[positives], side="right") - 1
+        return Ranking(order // math.prod(scores.shape[1:]), positives, starts, ends)
 
     def average_precision(self, weights: np.ndarray) -> np.ndarray:
         """Returns the average precision under each weighting; NaN where no positive has weight.
@@ -48,15 +64,183 @@ class Ranking:
         Source: Manning, Raghavan, Schütze, "Introduction to Information Retrieval", 2008, 8.4,
         without interpolation.
         """
-        ranked = weights[:, self.order]
-        everything = np.cumsum(ranked, axis=1, dtype=np.float64)[:, self.ends]
-        gained = ranked[:, self.positives].astype(np.float64)
-        # positives up to the end of each one's tie: those at ranks <= ends
-        reached = np.searchsorted(self.positives, self.ends, side="right") - 1
-        found = np.cumsum(gained, axis=1)[:, reached]
-        with np.errstate(invalid="ignore", divide="ignore"):
-            precision = np.where(everything > 0, found / everything, 0.0)
-            return (gained * precision).sum(axis=1) / gained.sum(axis=1)
+
+        def measure(weights: np.ndarray) -> np.ndarray:
+            gained, everything, found = self.counts(weights)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                precision = np.where(everything > 0, found / everything, 0.0)
+                return (gained * precision).sum(axis=1) / gained.sum(axis=1)
+
+        return self._in_parts(measure, weights)
+
+    def roc_auc(self, weights: np.ndarray) -> np.ndarray:
+        """Returns the area under the ROC curve under each weighting; NaN without positives or negatives.
+
+        Args:
+            weights: int or float [b, n].
+
+        Returns:
+            float [b]: how often a positive has a higher score than a negative; half of the ties count.
+
+        Source: Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 27, 2006.
+        """
+
+        def measure(weights: np.ndarray) -> np.ndarray:
+            gained, everything, found = self.counts(weights)
+            everything_ahead, found_ahead = self.ahead(weights)
+            positives, total = gained.sum(axis=1), weights[:, self.order].sum(axis=1)
+            # negatives with the positive's own score are half beaten
+            missed = (everything - found + everything_ahead - found_ahead) / 2
+            beaten = (gained * ((total - positives)[:, None] - missed)).sum(axis=1)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                return beaten / (positives * (total - positives))
+
+        return self._in_parts(measure, weights)
+
+    def support(self, weights: np.ndarray) -> np.ndarray:
+        """Returns [b]: the weight of the positives, of weights [b, n]."""
+        return weights[:, self.order[self.positives]].sum(axis=1)
+
+    def counts(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Counts what is reached at the threshold of each positive, its score.
+
+        Args:
+            weights: int or float [b, n].
+
+        Returns:
+            float64 [b, p] each: weight of the positive itself, of all examples with at least its score,
+            and of the positives among them.
+        """
+        ranked = np.take(weights, self.order, axis=1)
+        return ranked[:, self.positives].astype(np.float64), *self._before(ranked, self.ends + 1)
+
+    def ahead(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns float64 [b, p] each: weight of the examples with more than each positive's score, and of
+        the positives among them, of weights [b, n].
+        """
+        return self._before(np.take(weights, self.order, axis=1), self.starts)
+
+    def _before(self, ranked: np.ndarray, ranks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = _sums_before(ranked[:, self.positives], np.searchsorted(self.positives, ranks))
+        return _sums_before(ranked, ranks), found
+
+    def _in_parts(self, measure: Callable[[np.ndarray], np.ndarray], weights: np.ndarray) -> np.ndarray:
+        rows = max(1, _PART // max(len(self.order), 1))
+        parts = range(0, max(len(weights), 1), rows)
+        return np.concatenate([measure(weights[start : start + rows]) for start in parts])
+
+
+def _sums_before(values: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Returns float64 [b, p]: sums of the first so many columns of [b, m]; quick for few ends."""
+    edges = np.unique(np.append(0, ends))
+    sums = np.zeros((len(values), len(edges)))
+    if len(edges) > 1:
+        pieces = np.add.reduceat(values[:, : edges[-1]], edges[:-1], axis=1, dtype=np.float64)
+        np.cumsum(pieces, axis=1, out=sums[:, 1:])
+    return sums[:, np.searchsorted(edges, ends)]
+
+
+@dataclasses.dataclass(frozen=True)
+class Rankings:
+    """A ranking for each class, and one of all pairs of example and class.
+
+    Args:
+        names: Of the classes.
+        classes: One ranking each.
+        pairs: Of example and class.
+    """
+
+    names: Sequence[str]
+    classes: list[Ranking]
+    pairs: Ranking
+
+    @staticmethod
+    def of(scores: np.ndarray, positive: np.ndarray, names: Sequence[str]) -> "Rankings":
+        """Ranks examples.
+
+        Args:
+            scores: float [n, classes].
+            positive: bool [n, classes]; any number in a row may be true (multi-label).
+            names: Of the classes.
+        """
+        columns = zip(scores.T, positive.T, strict=True)
+        return Rankings(names, [Ranking.of(*column) for column in columns], Ranking.of(scores, positive))
+
+    def average_precision(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns `average_precision_<macro, weighted or micro>`, `average_precision/<class>`.
+
+        Macro is the mean over the classes that are defined (scikit-learn takes 0 for those without
+        positives), weighted the same by number of positives, micro of all pairs as one ranking.
+
+        Args:
+            weights: int or float [b, n], of the examples.
+
+        Returns:
+            float [b] each, in [0, 1]; NaN where undefined.
+        """
+        return self._averages("average_precision", Ranking.average_precision, weights)
+
+    def roc_auc(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns `roc_auc_<macro, weighted or micro>`, `roc_auc/<class>`, each class against the rest."""
+        return self._averages("roc_auc", Ranking.roc_auc, weights)
+
+    def _averages(
+        self, metric: str, measure: Callable[[Ranking, np.ndarray], np.ndarray], weights: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        values = np.stack([measure(ranking, weights) for ranking in self.classes], axis=-1)
+        support = np.stack([ranking.support(weights) for ranking in self.classes], axis=-1)
+        found = {
+            f"{metric}_macro": mean_of_defined(values),
+            f"{metric}_weighted": mean_of_defined(values, support),
+            f"{metric}_micro": measure(self.pairs, weights),
+        }
+        return found | {f"{metric}/{name}": values[:, label] for label, name in enumerate(self.names)}
+
+
+def classes_ahead(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Returns int [n]: how many classes come before the true one; it is in the top k if less than k do.
+
+    Of equal scores the first class comes first, as in argmax, so that top 1 is accuracy.
+
+    Args:
+        scores: float [n, classes].
+        labels: int [n].
+    """
+    own = np.take_along_axis(scores, labels[:, None], axis=1)
+    earlier = np.arange(scores.shape[1]) < labels[:, None]
+    return ((scores > own) | ((scores == own) & earlier)).sum(axis=1)
+
+
+def top_k_accuracy(scores: np.ndarray, labels: np.ndarray, k: int, weights: np.ndarray) -> np.ndarray:
+    """Returns float [b]: the share of examples whose class is among the k with the highest scores.
+
+    Args:
+        scores: float [n, classes].
+        labels: int [n].
+        k: At least 1.
+        weights: int or float [b, n].
+    """
+    return weights @ (classes_ahead(scores, labels) < k) / weights.sum(axis=1)
+
+
+def multilabel_accuracy(
+    scores: np.ndarray, positive: np.ndarray, weights: np.ndarray, threshold: float = 0.5
+) -> dict[str, np.ndarray]:
+    """Returns accuracies where an example can be of any number of classes.
+
+    Args:
+        scores: float [n, classes].
+        positive: bool or int [n, classes], 1 for the classes of the example.
+        weights: int or float [b, n].
+        threshold: A class is predicted if its score is higher.
+
+    Returns:
+        `subset_accuracy`: the share of examples with all classes right; `label_accuracy`: the share of
+        right answers over examples and classes (1 - Hamming loss). Each float [b].
+    """
+    right = (scores > threshold) == (positive == 1)
+    shares = {"subset_accuracy": right.all(axis=1), "label_accuracy": right.mean(axis=1)}
+    return {name: weights @ share / weights.sum(axis=1) for name, share in shares.items()}
 
 
 def calibration_bins(probabilities: np.ndarray) -> np.ndarray:

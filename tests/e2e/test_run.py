@@ -104,7 +104,7 @@ def test_history_commands(digits):
 def test_model_evaluate_predict(digits, tmp_path):
     options = [part for override in digits.SMALL_CNN for part in ("-o", override)]
     table = json.loads(digits("model", "digits_cnn", *options, "--json").stdout)
-    conv = next(row for row in table if row["type"] == "Conv2D")
+    conv = next(row for row in table["layers"] if row["type"] == "Conv2D")
     # 3x3 kernel, 1 channel in, 8 out: 9 * 8 weights + 8 biases; 2 operations per weight and position
     assert (conv["parameters"], conv["flops"], conv["receptive_field"]) == (80, 2 * 72 * 32 * 32, 3)
 

@@ -15,6 +15,7 @@ from conveyor.cli.commands import (
     configs,
     evaluate,
     lineage,
+    metrics,
     model,
     new,
     predict,
@@ -36,5 +37,6 @@ COMMANDS: dict[str, types.ModuleType] = {
     "show": show,
     "lineage": lineage,
     "evaluate": evaluate,
+    "metrics": metrics,
     "predict": predict,
 }

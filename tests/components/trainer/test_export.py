@@ -101,6 +101,8 @@ def test_documents_beside_the_model(run):
         "epochs": 3,
         "best_epoch": best,
         "classes": CLASSES,
+        "input": run.graph.read(),
+        "pretrained_parameters": 0,
     }
 
 

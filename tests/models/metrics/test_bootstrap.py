@@ -45,6 +45,41 @@ def test_none_asked_for_none_given():
     assert list(resamples(20, 0, 0)) == []
 
 
+def test_examples_of_a_group_are_drawn_together():
+    groups = np.array(["b", "a", "b", "c", "a", "b"])
+    weights = drawn(6, 400, 3, groups)
+    by_group = weights[:, [1, 0, 3]]  # a, b, c
+    np.testing.assert_array_equal(weights, by_group[:, [1, 0, 1, 2, 0, 1]])
+    assert np.all(by_group.sum(axis=1) == 3)
+    np.testing.assert_array_equal(by_group, drawn(3, 400, 3))  # drawn as three units would be
+
+
+def test_groups_of_one_are_no_groups_whatever_their_names():
+    np.testing.assert_array_equal(drawn(5, 40, 1, np.array([3, 9, 11, 20, 21])), drawn(5, 40, 1))
+
+
+def test_groups_in_blocks_join_to_the_same_resamples(monkeypatch):
+    groups = np.arange(20) // 4
+    whole = drawn(20, 33, 2, groups)
+    monkeypatch.setattr(bootstrap, "_BLOCK", 64)
+    np.testing.assert_array_equal(drawn(20, 33, 2, groups), whole)
+
+
+def test_groups_for_other_examples_are_refused():
+    with pytest.raises(ValueError, match="5 examples"):
+        drawn(5, 10, 0, np.array([1, 2]))
+
+
+def test_groups_widen_the_interval_of_examples_that_are_alike():
+    random = np.random.default_rng(0)
+    right = np.repeat(random.uniform(size=50) < 0.7, 10)
+    low, high = interval(drawn(500, 1000, 0) @ right / 500)
+    grouped = drawn(500, 1000, 0, np.repeat(np.arange(50), 10))
+    far_low, far_high = interval(grouped @ right / grouped.sum(axis=1))
+    # ten copies of each say as little as one: the square root of ten wider
+    assert (far_high - far_low) / (high - low) == pytest.approx(np.sqrt(10), rel=0.1)
+
+
 def test_interval_holds_the_middle_95_percent():
     values = np.arange(1001) / 1000
     assert interval(np.random.default_rng(0).permutation(values)) == pytest.approx((0.025, 0.975))

@@ -85,6 +85,48 @@ def test_reliability_adds_up_to_accuracy_confidence_and_error(seed):
     assert count @ abs(accuracy - confidence) / 200 == pytest.approx(error, abs=1e-6)
 
 
+# === accuracies ===
+
+
+@pytest.mark.parametrize("k", [1, 2, 3, 5])
+@pytest.mark.parametrize("decimals", [1, 6])
+def test_top_k_equals_scikit_learn(k, decimals):
+    random = np.random.default_rng(k)
+    scores, labels = random.uniform(size=(80, 6)).round(decimals), random.integers(0, 6, 80)
+    weights = random.integers(0, 4, (3, 80))
+    # there, the last of equal scores comes first; here the first, as in argmax
+    expected = [
+        sklearn.metrics.top_k_accuracy_score(
+            5 - labels, scores[:, ::-1], k=k, labels=range(6), sample_weight=row
+        )
+        for row in weights
+    ]
+    np.testing.assert_allclose(metrics.top_k_accuracy(scores, labels, k, weights), expected, atol=1e-12)
+
+
+def test_top_1_is_accuracy_and_top_all_is_1_with_ties_too():
+    random = np.random.default_rng(1)
+    scores, labels, ones = random.integers(0, 3, (50, 4)) / 2, random.integers(0, 4, 50), np.ones((1, 50))
+    assert metrics.top_k_accuracy(scores, labels, 1, ones)[0] == (scores.argmax(axis=1) == labels).mean()
+    assert metrics.top_k_accuracy(scores, labels, 4, ones)[0] == 1
+
+
+def test_classes_ahead_worked_by_hand():
+    scores = np.array([[0.5, 0.2, 0.3], [0.4, 0.4, 0.2], [0.4, 0.4, 0.2], [0.1, 0.1, 0.1]])
+    assert metrics.classes_ahead(scores, np.array([1, 0, 1, 2])).tolist() == [2, 0, 1, 2]
+
+
+def test_multilabel_accuracy_worked_by_hand_and_by_scikit_learn():
+    scores = np.array([[0.9, 0.1, 0.6], [0.9, 0.5, 0.6], [0.2, 0.3, 0.4]])
+    truth = np.array([[1, 0, 1], [1, 1, 0], [0, 0, 0]])
+    # right answers: 3 of 3 (0.5 is not above 0.5), 1 of 3, 3 of 3
+    found = metrics.multilabel_accuracy(scores, truth, np.array([[1, 1, 1], [2, 1, 0]]))
+    np.testing.assert_allclose(found["subset_accuracy"], [2 / 3, 2 / 3])
+    np.testing.assert_allclose(found["label_accuracy"], [7 / 9, (2 * 1 + 1 / 3) / 3])
+    assert found["subset_accuracy"][0] == pytest.approx(sklearn.metrics.accuracy_score(truth, scores > 0.5))
+    assert found["label_accuracy"][0] == pytest.approx(1 - sklearn.metrics.hamming_loss(truth, scores > 0.5))
+
+
 # === counts and curves ===
 
 

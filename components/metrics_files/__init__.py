@@ -1,0 +1,1 @@
+"""Truth and predictions in files that other tools wrote, made ready to be measured."""

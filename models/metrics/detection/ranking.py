@@ -1,0 +1,164 @@
+"""Average precision of one class under any weighting of the images, without matching again."""
+
+import dataclasses
+
+import numpy as np
+
+from conveyor.models.metrics.detection.matches import HIT, IGNORED, THRESHOLDS, VOC_AREA, VOC_COLUMN, Matches
+
+GRID = np.linspace(0.0, 1.0, 101)  # of COCO; some recalls are a last bit above i / 100, as in its API
+_TOLERANCE = 1e-9  # of VOC's recalls i / 10
+
+
+@dataclasses.dataclass(frozen=True)
+class Hits:
+    """The detections that are right by one criterion, by falling score, under b weightings.
+
+    Precision at any recall is the best of the hits from there on, so that no other detection is needed.
+
+    Args:
+        recall: float64 [b, h], after each hit; 0 where nothing is to be found.
+        precision: float64 [b, h], the best from there on.
+        gained: int32 [b, h], the weight that each adds.
+        positives: float64 [b], the weight of what is to be found; NaN for none.
+    """
+
+    recall: np.ndarray
+    precision: np.ndarray
+    gained: np.ndarray
+    positives: np.ndarray
+
+    def reached(self) -> np.ndarray:
+        """Returns float64 [b]: the recall after all hits."""
+        return self.recall[:, -1] if self.recall.shape[1] else np.zeros(len(self.recall))
+
+    def coco(self) -> np.ndarray:
+        """Returns float64 [b]: the mean precision at COCO's 101 recalls."""
+        return self._mean(levels(self.recall), len(GRID))
+
+    def voc07(self) -> np.ndarray:
+        """Returns float64 [b]: the mean precision at the recalls 0, 0.1, … 1."""
+        return self._mean(np.floor(self.recall * 10 + _TOLERANCE) + 1, 11)
+
+    def voc(self) -> np.ndarray:
+        """Returns float64 [b]: the area under precision by recall."""
+        return np.einsum("bh,bh->b", self.precision, self.gained) / self.positives
+
+    def _mean(self, reached: np.ndarray, count: int) -> np.ndarray:
+        """Returns the mean over recalls of which `reached` are passed with each hit."""
+        steps = reached.astype(np.float64)
+        steps[:, 1:] -= reached[:, :-1]
+        return np.einsum("bh,bh->b", self.precision, steps) / count
+
+
+def levels(recall: np.ndarray) -> np.ndarray:
+    """Returns how many of COCO's 101 recalls are no more than each recall."""
+    nearest = np.rint(recall * 100).astype(np.int32)
+    return nearest + (GRID.take(nearest) <= recall)
+
+
+@dataclasses.dataclass(frozen=True)
+class Ranking:
+    """The detections of one class by falling score, and its true objects; columns as in `Matches`."""
+
+    image: np.ndarray
+    rank: np.ndarray
+    outcome: np.ndarray
+    truth_image: np.ndarray
+    counted: np.ndarray
+
+    @staticmethod
+    def all(matches: Matches, classes: int) -> list["Ranking"]:
+        """Returns the ranking of each class. Equal scores are ranked by image, as by the COCO API."""
+        order = np.lexsort((matches.rank, matches.image, -matches.score, matches.label))
+        ends = np.searchsorted(matches.label[order], np.arange(1, classes))
+        truth_order = np.argsort(matches.truth_label, kind="stable")
+        truth_ends = np.searchsorted(matches.truth_label[truth_order], np.arange(1, classes))
+        parts = zip(np.split(order, ends), np.split(truth_order, truth_ends), strict=True)
+        return [
+            Ranking(
+                matches.image[rows],
+                matches.rank[rows],
+                np.asfortranarray(matches.outcome[rows]),  # it is read by column
+                matches.truth_image[true],
+                matches.counted[true],
+            )
+            for rows, true in parts
+        ][:classes]
+
+    def positives(self, weights: np.ndarray, area: int) -> np.ndarray:
+        """Returns float64 [b]: the weight of what is to be found; NaN for none."""
+        total = weights[:, self.truth_image[self.counted[:, area]]].sum(axis=1, dtype=np.float64)
+        return np.where(total > 0, total, np.nan)
+
+
+class Weighted:
+    """A ranking under b weightings.
+
+    Args:
+        ranking: Of one class.
+        weights: int [b, n], of each image.
+    """
+
+    def __init__(self, ranking: Ranking, weights: np.ndarray):
+        self.ranking = ranking
+        self.drawn = np.take(weights.astype(np.int32), ranking.image, axis=1)
+        self.positives = [ranking.positives(weights, area) for area in range(VOC_AREA + 1)]
+
+    def area(self, area: int) -> list[Hits]:
+        """Returns the hits at each of COCO's thresholds in a range of area."""
+        start = area * len(THRESHOLDS)
+        columns = range(start, start + len(THRESHOLDS))
+        return self._hits(columns, self.positives[area])
+
+    def voc(self) -> Hits:
+        """Returns the hits by VOC's rules."""
+        return self._hits(range(VOC_COLUMN, VOC_COLUMN + 1), self.positives[VOC_AREA])[0]
+
+    def recall(self, most: int) -> np.ndarray:
+        """Returns float64 [b]: recall over all thresholds with the `most` best of each image."""
+        best = self.ranking.rank < most
+        hits = (self.ranking.outcome[:, : len(THRESHOLDS)] == HIT).sum(axis=1) * best
+        rows = np.flatnonzero(hits)
+        return self.drawn[:, rows] @ hits[rows] / (self.positives[0] * len(THRESHOLDS))
+
+    def _hits(self, columns: range, positives: np.ndarray) -> list[Hits]:
+        """Returns the hits by each criterion.
+
+        What is ignored hardly differs between thresholds: all weights are summed once, and the few
+        that differ from the first threshold are added or taken away.
+        """
+        outcome = self.ranking.outcome
+        rows = np.flatnonzero(outcome[:, columns[0]] != IGNORED)
+        counted = _sums(self.drawn, rows)
+        made = []
+        for column in columns:
+            hits = np.flatnonzero(outcome[:, column] == HIT)
+            seen = _upto(counted, rows, hits)
+            now, before = (outcome[:, c] != IGNORED for c in (column, columns[0]))
+            for sign, others in ((1, now & ~before), (-1, before & ~now)):
+                if others.any():
+                    other = np.flatnonzero(others)
+                    seen += sign * _upto(_sums(self.drawn, other), other, hits)
+            made.append(_hits(np.take(self.drawn, hits, axis=1), seen, positives))
+        return made
+
+
+def _hits(weights: np.ndarray, seen: np.ndarray, positives: np.ndarray) -> Hits:
+    found = np.cumsum(weights, axis=1, dtype=np.int32)
+    precision = found / np.maximum(seen, 1)  # where none is seen, none is found
+    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
+    total = np.where(positives > 0, positives, 1.0)[:, None]
+    return Hits(found / total, best, weights, positives)
+
+
+def _sums(drawn: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Returns int32 [b, rows + 1]: the weights of the first 0, 1, … of some detections."""
+    sums = np.zeros((len(drawn), len(rows) + 1), np.int32)
+    np.cumsum(np.take(drawn, rows, axis=1), axis=1, dtype=np.int32, out=sums[:, 1:])
+    return sums
+
+
+def _upto(sums: np.ndarray, rows: np.ndarray, hits: np.ndarray) -> np.ndarray:
+    """Returns int32 [b, h]: the weights of the `rows` up to each hit."""
+    return np.take(sums, np.searchsorted(rows, hits, side="right"), axis=1)
