@@ -6,6 +6,9 @@ import typing
 
 from conveyor.pipeline.artifacts import Artifact
 
+if typing.TYPE_CHECKING:
+    import numpy as np
+
 
 class Examples(Artifact):
     """A TFDS data set with facts about each example, and what was set aside.
@@ -159,8 +162,8 @@ class Model(Artifact):
 class Evaluation(_JsonArtifact):
     """How good the exported model is on a split: `evaluation.json`, and the predictions.
 
-    The document: `split`, `examples`, `classes`, `metrics` (name -> {value, low, high}),
-    `plots` (made by the task; name -> data).
+    The document: `split`, `task` (what was asked, see `asked`), `examples`, `classes`, `metrics` (name ->
+    {value, low, high}), `plots` (made by the task; name -> data).
     """
 
     file_name = "evaluation.json"
@@ -170,12 +173,26 @@ class Evaluation(_JsonArtifact):
         """NPZ without pickles: `ids`, `targets`, and one array per output of the model."""
         return self.path / "predictions.npz"
 
+    def predictions(self) -> "dict[str, np.ndarray]":
+        """Returns what `predictions_file` holds: `ids`, and the records of the task."""
+        import numpy as np
+
+        with np.load(self.predictions_file, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+
 
 class Blessing(_JsonArtifact):
-    """Whether the evaluator lets the model pass: `blessing.json`.
+    """Whether the evaluator lets the model pass: `blessing.json`. Closes the gate where it does not.
 
-    The document: `blessed`, and `checks`, each {`metric`, `value`, `low`, `high`, `at_least`,
-    `passed`}. Closes the gate where not blessed.
+    The document: `blessed`; `reasons` (why not); `checks`, each {`metric`, `value`, `low`, `high`,
+    `at_least` or `at_most`, `by`, `passed`}; `against` ("none" or "last_blessed");
+
+    - `comparison` with the last blessed model, None where there is none to compare with: {`metric`,
+      `value`, `baseline` (its value), `evaluation` (digest of its Evaluation), `gain` ({value, low, high};
+      below 0 where the new model is worse), `probability` (that it is better), `verdict` ("better",
+      "not worse", "worse" or "undecided"), `margin`, `passed`};
+    - `slices`, each {`name`, `examples`, `metric`, `value`, `low`, `high`, `gain` (or None), `worse`},
+      and `slices_left_out`, how many had too few examples.
     """
 
     file_name = "blessing.json"

@@ -203,8 +203,9 @@ class MetadataStore:
         """Returns the executions that led to the given artifacts, newest first.
 
         Returns:
-            Dicts with `stage`, `key`, `run`, `seconds`, `settings`, and `inputs` and `outputs`
-            (name -> digest).
+            Dicts with `stage`, `key`, `run`, `seconds`, `settings`, `inputs` and `outputs` (name ->
+            digest), and `looks`: {`split`, `purpose`, `number`}, where number counts the uses of the same
+            labels for that purpose up to this one. It never changes, so a stage may tell it.
         """
         found: dict[int, dict[str, typing.Any]] = {}
         wanted = list(digests)
@@ -229,6 +230,12 @@ class MetadataStore:
             record[f"{direction}puts"] = {
                 event["name"]: event["artifact"] for event in events if event["direction"] == direction
             }
+        record["looks"] = self._query(
+            "SELECT split, purpose, (SELECT COUNT(*) FROM looks AS past WHERE past.examples = looks.examples"
+            " AND past.split = looks.split AND past.purpose = looks.purpose AND past.rowid <= looks.rowid)"
+            " AS number FROM looks WHERE execution = ? ORDER BY rowid",
+            row["id"],
+        )
         return record
 
     def add_look(self, examples: str, split: str, purpose: str) -> None:

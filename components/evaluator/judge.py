@@ -13,6 +13,7 @@ from conveyor.components.evaluator.gap import gap
 from conveyor.components.evaluator.saved_model import open_served
 from conveyor.components.evaluator.settings import EvaluatorSettings
 from conveyor.components.tasks import task_for
+from conveyor.models.tasks.settings import asked
 from conveyor.models.tasks.task import Outputs, Records, Task
 from conveyor.pipeline.errors import UserError
 
@@ -63,6 +64,7 @@ def judge(
         plots.append(worst.gallery(evaluation.path))
     return {
         "split": how.split,
+        "task": asked(settings.task),
         "batch_size": how.batch_size,
         "examples": len(ids),
         "classes": task.classes,

@@ -1,12 +1,13 @@
 """The stage that judges the exported model."""
 
 from conveyor.components.artifacts import Blessing, Evaluation, Examples, Model
+from conveyor.components.evaluator.baseline import last_blessed
 from conveyor.components.evaluator.settings import EvaluatorSettings
 from conveyor.components.warm import TENSORFLOW
 from conveyor.pipeline.stage import Context, In, Out, stage
 
 
-@stage(warm=TENSORFLOW)
+@stage(warm=TENSORFLOW, baseline=last_blessed)
 def evaluator(
     examples: In[Examples],
     model: In[Model],
@@ -15,7 +16,10 @@ def evaluator(
     settings: EvaluatorSettings,
     context: Context,
 ) -> None:
-    """Measures the exported SavedModel on the bytes of a held-out split, with 95% intervals."""
+    """Measures the exported SavedModel on the bytes of a held-out split, with 95% intervals.
+
+    Blesses it if it passes the checks and, where asked, is better than the last blessed model.
+    """
     from conveyor.components.evaluator.bless import bless
     from conveyor.components.evaluator.judge import judge
 
@@ -24,4 +28,4 @@ def evaluator(
         context.look(split, "report")
     evaluation.write(document)
     evaluation.properties["summary"] = {"metrics": document["metrics"]}
-    bless(document["metrics"], settings.judge.bless, blessing)
+    bless(evaluation, examples, settings, context.baseline, blessing)

@@ -11,6 +11,7 @@ import markupsafe
 
 from conveyor.components.model_card import sections, vega
 from conveyor.components.model_card.anomalies import anomalies_section
+from conveyor.components.model_card.blessing import blessing_section
 from conveyor.components.model_card.data import data_section
 from conveyor.components.model_card.gap import gap_section
 from conveyor.components.model_card.model import model_section
@@ -55,7 +56,7 @@ def render(results: Results, settings: ModelCardSettings, context: Context) -> s
         quarantine=quarantine_section(results, album),
         model=model_section(results, settings.gallery),
         plots=sections.evaluation_section(results, settings.gallery),
-        checks=results.blessing.read()["checks"] if results.blessing else None,
+        blessing=blessing_section(results, context.lineage),
         proof=sections.proof_section(results),
         lineage=sections.lineage_section(context.lineage, context.workspace),
         config=shorten_paths(settings.config, context.workspace),

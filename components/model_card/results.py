@@ -115,15 +115,39 @@ def _blessed(results: Results) -> Statement:
     if results.blessing is None:
         return Statement("open", "Not judged", "The run did not get as far as a judgement.")
     document = results.blessing.read()
-    checks = "; ".join(_check(check) for check in document["checks"])
-    if document["blessed"]:
-        return Statement("good", "Blessed", f"{checks}." if checks else "No check was asked for.")
-    return Statement("bad", "Not blessed", f"{checks}.")
+    found = [_check(check) for check in document["checks"]]
+    if comparison := document.get("comparison"):
+        found.append(tell_contest(comparison).rstrip("."))
+    found += [f"worse on {row['name']}" for row in document.get("slices") or [] if row["worse"]]
+    text = f"{'; '.join(found)}." if found else "No check was asked for."
+    return (
+        Statement("good", "Blessed", text) if document["blessed"] else Statement("bad", "Not blessed", text)
+    )
 
 
 def _check(check: dict[str, typing.Any]) -> str:
-    relation = "reaches" if check["passed"] else "does not reach"
-    return f"{check['metric']} {number(check['value'])} {relation} {check['at_least']:g}"
+    words = ("reaches", "does not reach") if "at_least" in check else ("is at most", "is above")
+    limit = check.get("at_least", check.get("at_most"))
+    end = "" if check["passed"] or check.get("by") != "interval" else " with its whole interval"
+    relation = words[0] if check["passed"] else words[1]
+    return f"{check['metric']} {number(check['value'])} {relation} {limit:g}{end}"
+
+
+def tell_contest(comparison: dict[str, typing.Any]) -> str:
+    """Returns a sentence on the contest of the model with the last blessed one."""
+    verdicts = {
+        "better": "better than the last blessed model",
+        "not worse": f"not worse than the last blessed model by {comparison['margin']:g} or more",
+        "worse": "worse than the last blessed model",
+        "undecided": "neither shown to be better nor worse than the last blessed model",
+    }
+    gain = comparison["gain"]
+    return (
+        f"{comparison['metric']} {number(comparison['value'])} after {number(comparison['baseline'])}:"
+        f" {verdicts[comparison['verdict']]} (gain {number(gain['value'])}, 95% interval"
+        f" {number(gain['low'])} to {number(gain['high'])}; better with probability"
+        f" {number(comparison['probability'])})."
+    )
 
 
 def _proved(results: Results) -> Statement:

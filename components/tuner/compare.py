@@ -34,7 +34,7 @@ def compare(
     Raises:
         UserError: Evaluations are not of the same examples.
     """
-    records = [[_read(evaluation) for evaluation in evaluations] for evaluations in candidates]
+    records = [[evaluation.predictions() for evaluation in evaluations] for evaluations in candidates]
     ids = records[0][0]["ids"]
     if not all(np.array_equal(columns["ids"], ids) for some in records for columns in some):
         raise UserError(
@@ -47,11 +47,6 @@ def compare(
         return sign * float(np.mean(values))
 
     return select(score, len(records), len(ids), resamples, seed)
-
-
-def _read(evaluation: Evaluation) -> Records:
-    with np.load(evaluation.predictions_file, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
 
 
 def _measure(columns: Records, rows: np.ndarray, task: Task, metric: str) -> float:

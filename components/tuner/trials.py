@@ -18,7 +18,14 @@ Report = Callable[[str, StageReport | None], None]
 SPLIT = "validation"
 _DATA_STAGES = "example_validator"
 # Candidates are compared here, not blessed; intervals come with the comparison.
-_JUDGE = [f"evaluator.split={SPLIT}", "evaluator.bless=null", "evaluator.bootstrap=0", "evaluator.worst=0"]
+_JUDGE = [
+    f"evaluator.split={SPLIT}",
+    "evaluator.bless=null",
+    "evaluator.against={}",
+    "evaluator.slices=[]",
+    "evaluator.bootstrap=0",
+    "evaluator.worst=0",
+]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Classification: one class per image."""
 
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -12,7 +12,7 @@ from conveyor.models.hierarchy.metrics import hierarchical_metrics
 from conveyor.models.hierarchy.tree import LabelTree
 from conveyor.models.losses.focal import FocalCrossentropy
 from conveyor.models.metrics import classification as metrics
-from conveyor.models.metrics.bootstrap import interval, resamples
+from conveyor.models.metrics.weighted import Weighted, evaluate, measure
 from conveyor.models.tasks.settings import ClassificationSettings
 from conveyor.models.tasks.task import Batch, Metrics, Outputs, Records
 
@@ -100,22 +100,7 @@ class Classification:
     def record(self, truth: np.ndarray, outputs: Outputs) -> Records:
         return {"targets": truth, **outputs}
 
-    def measure(self, records: Records) -> dict[str, float | None]:
-        values = self._weighted(records)(np.ones((1, len(records["targets"])), np.int32))
-        return {name: _number(value[0]) for name, value in values.items()}
-
-    def evaluate(self, records: Records, bootstrap: int, seed: int) -> Metrics:
-        weighted = self._weighted(records)
-        blocks = [weighted(weights) for weights in resamples(len(records["targets"]), bootstrap, seed)]
-        found: Metrics = {}
-        for name, value in self.measure(records).items():
-            drawn = np.concatenate([block[name] for block in blocks]) if blocks else np.array([])
-            low, high = interval(drawn) if value is not None else (None, None)
-            found[name] = {"value": value, "low": low, "high": high}
-        return found
-
-    def _weighted(self, records: Records) -> Callable[[np.ndarray], dict[str, np.ndarray]]:
-        """Returns a function from example weights [b, n] to metric name -> values [b]."""
+    def weighted(self, records: Records) -> Weighted:
         truth, probabilities = records["targets"], records["probabilities"]
         rankings = [
             metrics.Ranking.of(probabilities[:, label], truth == label) for label in range(len(self.classes))
@@ -138,6 +123,12 @@ class Classification:
             return found
 
         return compute
+
+    def measure(self, records: Records) -> dict[str, float | None]:
+        return measure(self.weighted(records), len(records["targets"]))
+
+    def evaluate(self, records: Records, bootstrap: int, seed: int) -> Metrics:
+        return evaluate(self.weighted(records), len(records["targets"]), bootstrap, seed)
 
     def badness(self, records: Records) -> np.ndarray:
         truth, probabilities = records["targets"], records["probabilities"]
@@ -222,10 +213,6 @@ def _ahead_of_truth(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
     own = probabilities[np.arange(len(truth)), truth][:, None]
     earlier = np.arange(probabilities.shape[1]) < truth[:, None]
     return ((probabilities > own) | ((probabilities == own) & earlier)).sum(axis=1)
-
-
-def _number(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _mean_of_defined(values: np.ndarray) -> np.ndarray:

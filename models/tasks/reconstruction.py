@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from conveyor.models.metrics import reconstruction as metrics
-from conveyor.models.metrics.bootstrap import interval, resamples
+from conveyor.models.metrics.weighted import Weighted, evaluate, measure
 from conveyor.models.ops.images import add_noise, decode_image, encode_noisy
 from conveyor.models.tasks.settings import ReconstructionSettings
 from conveyor.models.tasks.task import Batch, Metrics, Outputs, Records
@@ -96,22 +96,21 @@ class Reconstruction:
             "is_anomaly": outputs["is_anomaly"],
         }
 
+    def weighted(self, records: Records) -> Weighted:
+        names = (*_COLUMNS, "anomaly_share")
+        columns = [records[name].astype(np.float64) for name in (*_COLUMNS, "is_anomaly")]
+
+        def compute(weights: np.ndarray) -> dict[str, np.ndarray]:
+            totals = weights.sum(axis=1)
+            return {name: weights @ column / totals for name, column in zip(names, columns, strict=True)}
+
+        return compute
+
     def measure(self, records: Records) -> dict[str, float | None]:
-        means = {name: float(records[name].mean(dtype=np.float64)) for name in _COLUMNS}
-        return {**means, "anomaly_share": float(records["is_anomaly"].mean())}
+        return measure(self.weighted(records), len(records["mse"]))
 
     def evaluate(self, records: Records, bootstrap: int, seed: int) -> Metrics:
-        columns = np.stack([records[name].astype(np.float64) for name in (*_COLUMNS, "is_anomaly")], axis=1)
-        blocks = [
-            weights @ columns / weights.sum(axis=1, keepdims=True)
-            for weights in resamples(len(columns), bootstrap, seed)
-        ]
-        drawn = np.concatenate(blocks) if blocks else np.empty((0, columns.shape[1]))
-        found: Metrics = {}
-        for place, (name, value) in enumerate(self.measure(records).items()):
-            low, high = interval(drawn[:, place])
-            found[name] = {"value": value, "low": low, "high": high}
-        return found
+        return evaluate(self.weighted(records), len(records["mse"]), bootstrap, seed)
 
     def badness(self, records: Records) -> np.ndarray:
         return records["mse"]

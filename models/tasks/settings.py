@@ -15,6 +15,8 @@ class ClassificationSettings(Settings):
     """What every example must have."""
     unit_range: typing.ClassVar[bool] = False
     """Whether the model input must be in [0, 1]."""
+    asks: typing.ClassVar[tuple[str, ...]] = ()
+    """Fields that say what a model is asked in evaluation: only where they agree can two be compared."""
     kind: typing.Literal["classification"] = "classification"
     label_smoothing: float = pydantic.Field(0.0, ge=0, lt=1)
     """Share of the target spread evenly over all classes."""
@@ -31,6 +33,7 @@ class ReconstructionSettings(Settings):
 
     needs: typing.ClassVar[tuple[str, ...]] = ()
     unit_range: typing.ClassVar[bool] = True
+    asks: typing.ClassVar[tuple[str, ...]] = ("noise",)
     kind: typing.Literal["reconstruction"]
     loss: typing.Literal["bce", "mse"] = "bce"
     """Binary cross-entropy of pixels in [0, 1], or mean squared error."""
@@ -51,3 +54,8 @@ TaskSettings = typing.Annotated[
     | typing.Annotated[ReconstructionSettings, pydantic.Tag("reconstruction")],
     pydantic.Discriminator(kind),
 ]
+
+
+def asked(task: TaskSettings) -> dict[str, typing.Any]:
+    """Returns what a model is asked in evaluation, besides the examples, as JSON values."""
+    return task.model_dump(mode="json", include={"kind", *task.asks})

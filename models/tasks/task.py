@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import numpy as np
 import tensorflow as tf
 
+from conveyor.models.metrics.weighted import Weighted
 from conveyor.models.tasks.settings import TaskSettings
 
 Batch = dict[str, typing.Any]  # in the keys of Keras's preprocessing layers
@@ -82,6 +83,14 @@ class Task(typing.Protocol):
 
     def record(self, truth: np.ndarray, outputs: Outputs) -> Records:
         """Returns what is kept of a batch: a row of each column an example. All below is told from it."""
+        ...
+
+    def weighted(self, records: Records) -> Weighted:
+        """Returns a function from weights of the examples to all metrics.
+
+        It is what intervals and comparisons of models are made of: weights int [b, n], how often each
+        example counts -> metric name -> float [b], NaN where undefined.
+        """
         ...
 
     def measure(self, records: Records) -> dict[str, float | None]:

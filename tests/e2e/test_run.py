@@ -146,3 +146,32 @@ def test_not_blessed_is_not_pushed_and_the_card_says_so(conveyor):
     assert "not blessed" in pathlib.Path(summary["model_card"]).read_text().lower()
     assert not (conveyor.workspace / "serving").exists()
     assert conveyor.run("digits_cnn", *conveyor.SMALL_CNN, "trainer.epochs=1", bless, code=3)["error"]
+
+
+@pytest.mark.slow
+def test_a_new_model_must_beat_the_last_blessed_one(conveyor):
+    gate = [
+        "evaluator.bless={metric: accuracy, at_least: 0.1}",
+        "evaluator.against.model=last_blessed",
+        "evaluator.slices=[class]",
+    ]
+    small = [*conveyor.SMALL_CNN, "trainer.epochs=6", *gate]
+
+    def go(*more, code=0):
+        return conveyor.run("digits_cnn", *small, *more, code=code)
+
+    first = go()
+    assert first["blessed"] is True
+    assert conveyor.executed(go()) == []  # nothing to compare with but itself
+    again = go("seed=1", code=3)
+    assert again["blessed"] is False
+    assert "last blessed model is undecided" in again["error"]["what"]
+    card = pathlib.Path(again["model_card"]).read_text()
+    assert "Gain over the last blessed model" in card
+    assert "The labels of test had been used to report 1 time before" in card
+    assert conveyor.executed(go("seed=1", code=3)) == []
+    worse = go("trainer.epochs=1", "trainer.optimizer.learning_rate=0.00001", code=3)
+    assert "it is worse than the last blessed model (accuracy" in worse["error"]["what"]
+    taken = go("seed=1", "evaluator.against.undecided=bless")
+    assert taken["blessed"] is True
+    assert go(code=3)["error"]  # the first model is now the newcomer

@@ -154,6 +154,20 @@ def test_looks_are_counted(store):
     assert store.looks("data", "validation", "report") == 0
 
 
+def test_lineage_numbers_the_looks_and_a_number_never_changes(store):
+    test = {"examples": "data", "split": "test", "purpose": "report"}
+    others = [{**test, "split": "train"}, {**test, "purpose": "choose"}, {**test, "examples": "x"}]
+    store.add_look("data", "test", "report")
+    for name in ("first", "second"):
+        record(store, "judge", outputs=[name], looks=[*others, test])
+        record(store, "judge", outputs=["other"], looks=others)
+    told = {"split": "test", "purpose": "report"}
+    for name, number in (("first", 2), ("second", 3), ("first", 2)):
+        looks = store.lineage([name])[0]["looks"]
+        assert looks[-1] == {**told, "number": number}
+        assert len(looks) == 4
+
+
 # === file digests ===
 
 

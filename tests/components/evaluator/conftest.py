@@ -4,6 +4,7 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "trainer" / "toys"))
+sys.path.insert(0, str(pathlib.Path(__file__).parent / "toys"))
 
 from small_run import make_small_run
 

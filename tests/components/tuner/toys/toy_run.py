@@ -81,7 +81,7 @@ def evaluator(
     metrics["average_precision_macro"] = {"value": None, "low": None, "high": None}
     evaluation.write({"split": split, "metrics": metrics})
     evaluation.properties["summary"] = {"metrics": metrics}
-    blessed = settings.judge.bless is None or metrics["accuracy"]["value"] >= settings.judge.bless.at_least
+    blessed = all(metrics["accuracy"]["value"] >= check.at_least for check in settings.judge.bless)
     blessing.write({"blessed": blessed, "checks": []})
     if not blessed:
         blessing.close_gate("the model is not blessed")
