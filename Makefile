@@ -18,7 +18,7 @@ demo: install
 	$(BIN)/conveyor run digits_cnn
 
 test: install
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist loadfile
 
 fast: install
 	$(BIN)/pytest -m "not slow"

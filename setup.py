@@ -65,6 +65,7 @@ TENSORBOARD = ["tensorboard>=2.18"]  # trainer.tensorboard
 DEV = [
     "pytest>=8",
     "pytest-cov>=5",
+    "pytest-xdist>=3.6",
     "hypothesis>=6.100",
     "pycocotools>=2.0.8",  # an oracle
     "imagehash>=4.3",  # a peer in benchmarks
