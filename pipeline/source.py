@@ -59,7 +59,6 @@ def _counts(path: pathlib.Path) -> bool:
     return path.is_file() and not hidden
 
 
-@functools.cache
 def _locate(module: str) -> pathlib.Path | None:
     """Returns a module's file; None for engine modules and for names that are no modules."""
     if module == _ENGINE or module.startswith(_ENGINE + "."):

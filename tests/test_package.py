@@ -32,7 +32,11 @@ def test_wheel_in_a_clean_environment(tmp_path):
     (wheel,) = tmp_path.glob("conveyor-*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     assert {name.split("/")[0] for name in names if ".dist-info" not in name} == {"conveyor"}
-    assert not [name for name in names if "test" in name or name.endswith(".pyc")]
+    tests = [
+        name for name in names if "/tests/" in name or pathlib.PurePosixPath(name).name.startswith("test_")
+    ]
+    assert not tests
+    assert not [name for name in names if name.endswith(".pyc")]
 
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", "clean"], **run)
     site = next((tmp_path / "clean" / "lib").glob("python*/site-packages"))
