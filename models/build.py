@@ -31,6 +31,11 @@ def build_model(
     Raises:
         ValueError: The layers do not fit the image, such as more pooling than there are pixels.
     """
-    module, _, name = FAMILIES[settings.family].partition(":")
-    family = getattr(importlib.import_module(module), name)
+    family = family_class(settings.family)
     return family(image_shape, **arguments, name=settings.family, **settings.model_dump(exclude={"family"}))
+
+
+def family_class(family: str) -> type[Model]:
+    """Returns the class of a family; Keras knows how to load it then."""
+    module, _, name = FAMILIES[family].partition(":")
+    return getattr(importlib.import_module(module), name)

@@ -41,7 +41,7 @@ def execute(spec: Spec) -> dict[str, typing.Any]:
     """Runs what a spec describes.
 
     Returns:
-        `properties` (output name -> properties) and `looks`; or `error`, the fields of a
+        `properties` (output name -> properties), `looks` and `notes`; or `error`, the fields of a
         `ConveyorError`, and `traceback`, which is empty unless the failure is a bug.
     """
     try:
@@ -80,7 +80,8 @@ def _execute(spec: Spec) -> dict[str, typing.Any]:
     stage(**arguments, settings=settings, context=context)
     properties = {name: arguments[name].properties for name in stage.outputs}
     # A round trip through JSON, so that a cached result and a fresh one look the same.
-    return json.loads(json.dumps({"properties": properties, "looks": context.looks}, allow_nan=False))
+    result = {"properties": properties, "looks": context.looks, "notes": context.notes}
+    return json.loads(json.dumps(result, allow_nan=False))
 
 
 def resolve(reference: str) -> Stage:

@@ -37,10 +37,11 @@ def source_files(module: str) -> frozenset[pathlib.Path]:
     wanted = [module]
     while wanted:
         name = wanted.pop()
-        file = _locate(name)
-        if name in seen or file is None:
+        if name in seen:
             continue
         seen.add(name)
+        if (file := _locate(name)) is None:
+            continue
         files.add(file)
         wanted += _imports(file)
         # conveyor.components.X.Y belongs to stage X; conveyor.components.X is shared by all stages

@@ -37,6 +37,7 @@ class Context:
         lineage: Execution records of the inputs, newest first (see `MetadataStore.lineage`).
         baseline: Directory of the artifact of an earlier run to compare with; "" for none (see `Stage`).
         looks: Filled by `look`: which splits' labels this stage used, and what for.
+        notes: Filled by `note`: what is told of this execution and is no part of its results.
     """
 
     run: str = ""
@@ -45,10 +46,15 @@ class Context:
     lineage: list[dict[str, typing.Any]] = dataclasses.field(default_factory=list)
     baseline: str = ""
     looks: list[dict[str, str]] = dataclasses.field(default_factory=list)
+    notes: list[str] = dataclasses.field(default_factory=list)
 
     def look(self, split: str, purpose: str) -> None:
         """Notes that the labels of `split` were used, to "choose" or to "report"."""
         self.looks.append({"split": split, "purpose": purpose})
+
+    def note(self, text: str) -> None:
+        """Tells the user something that may differ from one execution to the next, such as a time."""
+        self.notes.append(text)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,11 +1,11 @@
 """Measures predictions in files of any tool: what `conveyor metrics` does."""
 
+import functools
 import typing
 
 import numpy as np
 
 from conveyor.components.metrics_files.boxes import BoxFiles
-from conveyor.models.metrics import bootstrap
 from conveyor.models.metrics.detection.matching import match
 from conveyor.models.metrics.detection.measures import (
     WHY_THEY_DIFFER,
@@ -14,6 +14,7 @@ from conveyor.models.metrics.detection.measures import (
     Values,
     differences,
 )
+from conveyor.models.metrics.weighted import resampled
 from conveyor.pipeline.errors import UserError
 
 if typing.TYPE_CHECKING:
@@ -100,8 +101,7 @@ def _of_masks(files: "list[MaskFiles]", resamples: int, seed: int) -> Report:
     points = [_measure(some, np.ones((1, images))) for some in files]
     drawn: list[Values] = []
     if resamples and images > 1:
-        weights = list(bootstrap.resamples(images, resamples, seed))
-        drawn = [_joined([_measure(some, block) for block in weights]) for some in files]
+        drawn = [resampled(functools.partial(_measure, some), images, resamples, seed) for some in files]
     metrics = [_intervals(files[0], *pair) for pair in zip(points, drawn or [{}] * len(files), strict=True)]
     report: Report = {
         "images": images,
@@ -123,10 +123,6 @@ def _measure(files: "MaskFiles", weights: np.ndarray) -> Values:
 
     found = region_metrics(files.confusions, weights, files.classes)
     return found | boundary_metrics(files.boundaries, weights, files.classes)
-
-
-def _joined(blocks: list[Values]) -> Values:
-    return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
 def _intervals(files: "MaskFiles", point: Values, drawn: Values) -> Metrics:

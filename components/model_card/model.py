@@ -1,6 +1,5 @@
 """What the card says of the model: its layers, what they see, and how it was trained."""
 
-import itertools
 import json
 import math
 import pathlib
@@ -11,9 +10,7 @@ from conveyor.components.model_card.fields import fields_plot
 from conveyor.components.model_card.figures import Figure, chart, draw
 from conveyor.components.model_card.pictures import Album
 from conveyor.components.model_card.results import Results
-from conveyor.models.describe.advice import advise, object_sizes, totals
-
-_DULL = (None, 1)  # in a column of nothing else there is nothing to read
+from conveyor.models.describe.advice import advise, columns, object_sizes, totals
 
 
 def model_section(results: Results, gallery: int) -> dict[str, typing.Any] | None:
@@ -43,16 +40,12 @@ def model_section(results: Results, gallery: int) -> dict[str, typing.Any] | Non
 
 
 def _table(layers: list[dict[str, typing.Any]]) -> dict[str, typing.Any]:
-    columns = [
-        column
-        for column in dict.fromkeys(itertools.chain.from_iterable(layers))
-        if any(layer.get(column) not in _DULL for layer in layers)
-    ]
+    names = columns(layers)
     return {
-        "layers": [[layer.get(column) for column in columns] for layer in layers],
+        "layers": [[layer.get(name) for name in names] for layer in layers],
         "columns": [
-            {"name": column.replace("_", " "), "numeric": _is_numeric(layer.get(column) for layer in layers)}
-            for column in columns
+            {"name": name.replace("_", " "), "numeric": _is_numeric(layer.get(name) for layer in layers)}
+            for name in names
         ],
     }
 

@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from conveyor.components.artifacts import Model, TransformGraph
 from conveyor.components.trainer.fit import Fitted
-from conveyor.components.trainer.renumber import renumber
 from conveyor.components.transform.graph import load, save_module
 from conveyor.models.layer_table import layer_table
 from conveyor.models.tasks.task import Task
@@ -48,7 +47,6 @@ def export(fitted: Fitted, transform_graph: TransformGraph, model: Model) -> Non
         ),
     }
     save_module(served, model.saved_model, signatures)
-    renumber(model.saved_model / "saved_model.pb")
     _save_keras(fitted.model, model.keras_file)
     table = layer_table(fitted.model)
     model.layers_file.write_text(json.dumps(table, indent=1), encoding="utf-8")
@@ -61,9 +59,7 @@ def export(fitted: Fitted, transform_graph: TransformGraph, model: Model) -> Non
         best_epoch=fitted.best_epoch,
         classes=fitted.task.classes,
         input=transform_graph.read(),
-        pretrained_parameters=sum(
-            math.prod(w.shape) for w in fitted.model.weights if fitted.model.is_pretrained(w)
-        ),
+        pretrained_parameters=sum(math.prod(w.shape) for w in network.weights if network.is_pretrained(w)),
     )
 
 

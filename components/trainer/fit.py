@@ -114,6 +114,7 @@ def fit(
     key = digest_of([settings.model_dump(mode="json"), examples.digest, transform_graph.digest])
     loop = _Loop(model, training, validation, how, key, context)
     loop.run()
+    context.note(f"{loop.input_bound:.1%} of the training waited for input")
     answers = validation or evaluation_input(
         examples, transform_graph, task, judged, how.batch_size, how.cache
     )
@@ -211,7 +212,6 @@ class _Loop:
         if not all(np.isfinite(weights).all() for weights in self.model.get_weights()):
             raise self._diverged("")  # after the last step's update
         self.input_bound = self.execution.waited / max(time.monotonic() - began, 1e-9)
-        logging.info("%.1f%% of the training time went by waiting for input", 100 * self.input_bound)
 
     def _diverged(self, told: str) -> UserError:
         execution, last = self.execution, self.training.steps * self.how.epochs - 1

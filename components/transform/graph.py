@@ -4,8 +4,8 @@ import pathlib
 import typing
 
 import tensorflow as tf
-from tensorflow.core.protobuf import saved_model_pb2
 
+from conveyor.components.transform.renumber import renumber
 from conveyor.models.ops.images import decode_image
 
 
@@ -55,22 +55,8 @@ def load(path: pathlib.Path) -> typing.Any:
 
 
 def save_module(module: tf.Module, path: pathlib.Path, signatures: typing.Any = None) -> None:
-    """Saves a SavedModel with the same bytes for the same module, if both were traced in fresh processes.
-
-    Functions are numbered as a process traces them.
-    """
+    """Saves a SavedModel with the same bytes for the same module, whatever its process did before."""
     tf.saved_model.save(module, str(path), signatures=signatures)
     # The fingerprint holds a random id; nothing needs it, and digests must not depend on chance.
     (path / "fingerprint.pb").unlink(missing_ok=True)
-    _sort_functions(path / "saved_model.pb")
-
-
-def _sort_functions(file: pathlib.Path) -> None:
-    """Puts the graph's functions, which refer to each other by name, in the order of their names.
-
-    TensorFlow writes them in the order of a hash table, which differs from process to process.
-    """
-    document = saved_model_pb2.SavedModel.FromString(file.read_bytes())
-    for graph in document.meta_graphs:
-        graph.graph_def.library.function.sort(key=lambda function: function.signature.name)
-    file.write_bytes(document.SerializeToString(deterministic=True))
+    renumber(path / "saved_model.pb")

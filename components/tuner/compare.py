@@ -6,6 +6,7 @@ import numpy as np
 
 from conveyor.components.artifacts import Evaluation
 from conveyor.components.tuner.optimism import Selection, select
+from conveyor.models.metrics.weighted import Weighted
 from conveyor.models.tasks.task import Records, Task
 from conveyor.pipeline.errors import UserError
 
@@ -42,14 +43,14 @@ def compare(
             fix="vary settings that do not change which examples there are",
         )
 
+    weighted = [[_weighted(columns, task) for columns in some] for some in records]
+
     def score(number: int, rows: np.ndarray) -> float:
-        values = [_measure(columns, rows, task, metric) for columns in records[number]]
-        return sign * float(np.mean(values))
+        weights = np.bincount(rows, minlength=len(ids)).astype(np.int32)[None]
+        return sign * float(np.mean([measure(weights)[metric][0] for measure in weighted[number]]))
 
     return select(score, len(records), len(ids), resamples, seed)
 
 
-def _measure(columns: Records, rows: np.ndarray, task: Task, metric: str) -> float:
-    some = {name: column[rows] for name, column in columns.items() if name != "ids"}
-    value = task.measure(some)[metric]
-    return np.nan if value is None else value
+def _weighted(columns: Records, task: Task) -> Weighted:
+    return task.weighted({name: column for name, column in columns.items() if name != "ids"})

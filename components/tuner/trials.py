@@ -24,6 +24,7 @@ _JUDGE = [
     "evaluator.against={}",
     "evaluator.slices=[]",
     "evaluator.bootstrap=0",
+    "evaluator.gap=false",
     "evaluator.worst=0",
 ]
 

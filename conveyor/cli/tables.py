@@ -84,7 +84,8 @@ def stage_outcome(stage: Mapping[str, typing.Any] | None) -> str:
     if stage is None:
         return ABSENT
     if stage["status"] == "done":
-        return "cached" if stage["cached"] else f"{stage['seconds']:.1f} s"
+        notes = "".join(f", {note}" for note in stage.get("notes", ()))
+        return "cached" if stage["cached"] else f"{stage['seconds']:.1f} s{notes}"
     return str(stage["status"])
 
 

@@ -2,6 +2,8 @@
 
 import tensorflow as tf
 
+from conveyor.models.ops.boxes import area
+
 _SMALLEST_SIDE = 1.0  # pixels
 _SMALLEST_SHARE = 0.1  # of its area that must still be seen
 
@@ -18,11 +20,6 @@ def keep(found: Boxes, kept: tf.Tensor) -> Boxes:
     kept &= found["labels"] >= 0
     boxes = tf.where(kept[..., tf.newaxis], found["boxes"], -tf.ones_like(found["boxes"]))
     return {"boxes": boxes, "labels": tf.where(kept, found["labels"], -tf.ones_like(found["labels"]))}
-
-
-def area(boxes: tf.Tensor) -> tf.Tensor:
-    """Returns the area of boxes, [...], in square pixels, from xyxy [..., 4]."""
-    return (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
 
 
 def clip(found: Boxes, window: tf.Tensor) -> Boxes:

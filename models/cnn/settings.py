@@ -105,6 +105,10 @@ class CNNSettings(Settings):
     @pydantic.model_validator(mode="after")
     def _is_one_form(self) -> typing.Self:
         shared = {"family", "activation", "initializer", "l1", "l2", "layers"}
-        if self.layers and (other := sorted(self.model_fields_set - shared)):
-            raise ValueError(f"with `layers`, which list the whole network, no {other[0]!r} is used")
+        if self.layers:
+            # by value, not by what was set: stages are given all settings, defaults too
+            plain = {name: field.get_default() for name, field in type(self).model_fields.items()}
+            other = sorted(name for name, value in dict(self).items() if value != plain[name])
+            if unused := [name for name in other if name not in shared]:
+                raise ValueError(f"with `layers`, which list the whole network, no {unused[0]!r} is used")
         return self

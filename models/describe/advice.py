@@ -11,6 +11,12 @@ _WORTH = 10_000  # parameters
 _FAR = 4  # times the image's side
 
 
+def columns(rows: list[Row]) -> list[str]:
+    """Returns the columns of a layer table in which there is something to read: not only 1 or nothing."""
+    names = dict.fromkeys(name for row in rows for name in row)
+    return [name for name in names if any(row.get(name) not in (None, 1) for row in rows)]
+
+
 def totals(rows: list[Row]) -> dict[str, typing.Any]:
     """Returns sums over a layer table.
 

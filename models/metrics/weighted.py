@@ -16,9 +16,11 @@ def measure(weighted: Weighted, examples: int) -> dict[str, float | None]:
     return {name: float(value[0]) if np.isfinite(value[0]) else None for name, value in values.items()}
 
 
-def resampled(weighted: Weighted, examples: int, count: int, seed: int) -> dict[str, np.ndarray]:
+def resampled(
+    weighted: Weighted, examples: int, count: int, seed: int, groups: np.ndarray | None = None
+) -> dict[str, np.ndarray]:
     """Returns metric name -> float [count], its values on resamples; arguments as of `resamples`."""
-    blocks = [weighted(weights) for weights in resamples(examples, count, seed)]
+    blocks = [weighted(weights) for weights in resamples(examples, count, seed, groups)]
     return {name: np.concatenate([block[name] for block in blocks]) for name in (blocks or [{}])[0]}
 
 

@@ -57,7 +57,9 @@ def suppress(
     many = (boxes.shape[1] or 0) >= 40 * limit
 
     def keep(image: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
-        every = lambda: _suppress_one(*image, rows, iou_threshold, score_threshold)  # noqa: E731
+        def every() -> tuple[tf.Tensor, tf.Tensor]:
+            return _suppress_one(*image, rows, iou_threshold, score_threshold)
+
         if not many:
             index, count = every()
             return tf.where(tf.range(rows) < count, index, -1)

@@ -1,6 +1,5 @@
 """Opens backbones: of keras.applications, or of a saved model."""
 
-import importlib
 import os
 import re
 import sys
@@ -127,10 +126,10 @@ def load_model(path: str) -> keras.Model:
     Raises:
         ValueError: It is no .keras file, or holds layers that are not known.
     """
-    from conveyor.models.build import FAMILIES
+    from conveyor.models.build import FAMILIES, family_class
 
-    for reference in FAMILIES.values():  # their classes are known to Keras only then
-        importlib.import_module(reference.partition(":")[0])
+    for family in FAMILIES:  # their classes are known to Keras only then
+        family_class(family)
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except (ValueError, TypeError, KeyError, OSError) as error:

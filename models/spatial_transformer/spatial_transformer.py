@@ -1,10 +1,8 @@
 """Classifiers that learn how to look at an image."""
 
-import importlib
-
 import keras
 
-from conveyor.models.build import FAMILIES
+from conveyor.models.build import family_class
 from conveyor.models.layers.bilinear_sampler import BilinearSampler
 from conveyor.models.layers.grid_generator import GridGenerator
 from conveyor.models.layers.localization_net import LocalizationNet
@@ -65,7 +63,8 @@ class SpatialTransformer(Model):
             name="localization",
         )
         sampler = BilinearSampler(name="sampler")
-        plain = _build(image_shape, classes, **classifier)
+        settings = {name: value for name, value in classifier.items() if name != "family"}
+        plain = family_class(classifier["family"])(image_shape, classes, **settings)
         target = before or plain.layers[1].name
         plain.get_layer(target)  # a clear error if there is none
 
@@ -101,8 +100,3 @@ class SpatialTransformer(Model):
     def learning_rate_factor(self, variable):
         of_localization = any(variable is own for own in self.get_layer("localization").variables)
         return self.arguments["localization_rate"] if of_localization else 1.0
-
-
-def _build(image_shape, classes, family, **settings):
-    module, _, name = FAMILIES[family].partition(":")
-    return getattr(importlib.import_module(module), name)(image_shape, classes, **settings)

@@ -12,6 +12,7 @@ from conveyor.models.hierarchy.metrics import hierarchical_metrics
 from conveyor.models.hierarchy.tree import LabelTree
 from conveyor.models.losses.focal import FocalCrossentropy
 from conveyor.models.metrics import classification as metrics
+from conveyor.models.metrics.means import mean_of_defined
 from conveyor.models.metrics.weighted import Weighted, evaluate, measure
 from conveyor.models.tasks.settings import ClassificationSettings
 from conveyor.models.tasks.task import Batch, Metrics, Outputs, Records
@@ -106,19 +107,19 @@ class Classification:
             metrics.Ranking.of(probabilities[:, label], truth == label) for label in range(len(self.classes))
         ]
         correct = probabilities.argmax(axis=1) == truth
-        ahead = _ahead_of_truth(probabilities, truth)
+        ahead = metrics.classes_ahead(probabilities, truth)
 
         def compute(weights: np.ndarray) -> dict[str, np.ndarray]:
             totals = weights.sum(axis=1)
-            precisions = np.stack([ranking.average_precision(weights) for ranking in rankings])
+            precisions = np.stack([ranking.average_precision(weights) for ranking in rankings], axis=-1)
             found = {"accuracy": weights @ correct / totals}
             if len(self.classes) > 5:
                 found["top5_accuracy"] = weights @ (ahead < 5) / totals
-            found["average_precision_macro"] = _mean_of_defined(precisions)
+            found["average_precision_macro"] = mean_of_defined(precisions)
             found["ece"] = metrics.calibration_error(probabilities, truth, weights)
             if self.tree:
                 found |= hierarchical_metrics(self.tree, probabilities.argmax(axis=1), truth, weights)
-            for name, values in zip(self.classes, precisions, strict=True):
+            for name, values in zip(self.classes, precisions.T, strict=True):
                 found[f"average_precision/{name}"] = values
             return found
 
@@ -206,17 +207,3 @@ class Classification:
                 {"name": "perfectly calibrated", "x": [0, 1], "y": [0, 1]},
             ],
         }
-
-
-def _ahead_of_truth(probabilities: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Returns int [n]: how many classes come before the true one; of equals the first, as in argmax."""
-    own = probabilities[np.arange(len(truth)), truth][:, None]
-    earlier = np.arange(probabilities.shape[1]) < truth[:, None]
-    return ((probabilities > own) | ((probabilities == own) & earlier)).sum(axis=1)
-
-
-def _mean_of_defined(values: np.ndarray) -> np.ndarray:
-    """Returns float [b]: the mean over classes that are defined, of float [classes, b]."""
-    defined = np.isfinite(values)
-    with np.errstate(invalid="ignore"):
-        return np.where(defined, values, 0.0).sum(axis=0) / defined.sum(axis=0)

@@ -23,12 +23,26 @@ Outputs = dict[str, Artifact]
 
 @dataclasses.dataclass(frozen=True)
 class StageReport:
-    """What became of one stage: status "done", "failed" or "blocked" (by a gate or a failure)."""
+    """What became of one stage.
+
+    Args:
+        name: Of the stage.
+        status: "done", "failed" or "blocked" (by a gate or a failure).
+        cached: Whether its result was there already.
+        seconds: How long it took.
+        notes: What it told besides (see `Context.note`).
+    """
 
     name: str
     status: str
     cached: bool = False
     seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+    def row(self) -> dict[str, typing.Any]:
+        """Returns what the summary says of it; `notes` only where there are any."""
+        fields = dataclasses.asdict(self)
+        return {name: value for name, value in fields.items() if name != "notes" or value}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +117,7 @@ class LocalRunner:
                 result = belt.run(self._report)
             finally:
                 belt.close()
-        stages = [dataclasses.asdict(report) for report in result.stages]
+        stages = [report.row() for report in result.stages]
         head = {"run": run, "config": name, "stages": stages}
         merged = _merge({**head, **(summary or {})}, result.outputs)
         if result.error:
@@ -153,6 +167,7 @@ class _Belt:
         self.warm: dict[tuple[str, ...], WarmProcess] = {}
         self.error: ConveyorError | None = None
         self.traceback = ""
+        self.notes: dict[str, tuple[str, ...]] = {}
 
     def run(self, report: Callable[[str, StageReport | None], None]) -> Result:
         reports = []
@@ -181,7 +196,8 @@ class _Belt:
             told, trace = explain(error, node.stage.reference)
             self.error = self.error or told
             self.traceback = self.traceback or trace
-        return StageReport(node.name, status, cached, round(time.monotonic() - began, 3))
+        seconds = round(time.monotonic() - began, 3)
+        return StageReport(node.name, status, cached, seconds, self.notes.get(node.name, ()))
 
     def _is_blocked(self, node: Node) -> bool:
         if self.error is None:
@@ -290,6 +306,7 @@ class _Belt:
                 told = str(error) or type(error).__name__
                 store.fail_execution(execution, time.monotonic() - began, told)
             raise
+        self.notes[node.name] = tuple(result["notes"])
         used = {name: found for name, found in inputs.items() if found}
         examples = next((a.digest for a in used.values() if a.type_name() == "Examples"), "")
         store.finish_execution(

@@ -109,6 +109,7 @@ def test_many_classes_are_counted():
     [
         ({"status": "done", "cached": True, "seconds": 0.1}, "cached"),
         ({"status": "done", "cached": False, "seconds": 12.34}, "12.3 s"),
+        ({"status": "done", "cached": False, "seconds": 2.0, "notes": ["3% waited"]}, "2.0 s, 3% waited"),
         ({"status": "blocked"}, "blocked"),
         (None, "–"),
     ],

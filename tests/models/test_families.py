@@ -300,6 +300,13 @@ def test_settings_agree_with_the_class(name):
         assert type(_plain(parameters[key].default)) is type(_plain(field.default)), key
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_settings_come_back_from_json_as_they_are(name):
+    """A stage in a process of its own is given all of them, also those that nobody has set."""
+    settings = read_settings(CASES[name])
+    assert read_settings(settings.model_dump(mode="json", by_alias=True)) == settings
+
+
 def test_every_family_is_in_the_union_and_tested():
     assert set(FAMILIES) == {_family_of(arm) for arm in _arms()}
     assert set(FAMILIES) == {case["family"] for case in CASES.values()}

@@ -49,12 +49,14 @@ def test_result(spec, control, tmp_path):
         "fit",
         "output.properties['epochs'] = (1, 2)\n"
         "context.look('test', 'report')\n"
+        "context.note('it took a while')\n"
         "(context.scratch / 'seen').write_text(\n"
         "    f'{context.run} {context.workspace} {context.lineage}')\n",
     )
     assert execute(spec) == {
         "properties": {"fitted": {"epochs": [1, 2]}},  # as JSON has it, like a cached one
         "looks": [{"split": "test", "purpose": "report"}],
+        "notes": ["it took a while"],
     }
     assert (tmp_path / "fitted" / "text.txt").read_text() == "data, fitted v"
     assert (tmp_path / "scratch" / "seen").read_text() == f"run-1 {tmp_path} [{{'stage': 'load'}}]"

@@ -89,9 +89,11 @@ def test_looks_are_recorded_against_the_examples(run, workspace):
     @stage
     def judge(examples: In[Examples], verdict: Out[Verdict], settings: Settings, context: Context) -> None:
         context.look("test", "report")
+        context.note("looked for a second")
 
     globals().update(gen=gen, judge=judge)  # stages are found by module and name
     result = run(Pipeline([Node(gen), Node(judge)]))
+    assert [row.get("notes") for row in result.summary["stages"]] == [None, ("looked for a second",)]
     assert workspace.store.looks(result.outputs["gen"]["examples"].digest, "test", "report") == 1
     run(Pipeline([Node(gen), Node(judge)]))  # cached: nobody looked
     assert workspace.store.looks(result.outputs["gen"]["examples"].digest, "test", "report") == 1

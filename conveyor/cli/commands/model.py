@@ -6,8 +6,6 @@ from typing import Any
 
 from conveyor.cli.options import add_config, add_workspace
 
-_DULL = (None, 1)  # in a column of nothing else there is nothing to read
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds this command's arguments."""
@@ -35,14 +33,14 @@ def run(arguments: argparse.Namespace) -> dict[str, Any]:
 def show(document: dict[str, Any]) -> Iterator[Any]:
     """Yields the layer table, its sums, and advice."""
     from conveyor.cli.tables import ABSENT, pairs, table
+    from conveyor.models.describe.advice import columns
 
     layers = document["layers"]
-    columns = list(dict.fromkeys(column for layer in layers for column in layer))
-    columns = [column for column in columns if any(layer.get(column) not in _DULL for layer in layers)]
-    rows = [[_cell(layer.get(column), ABSENT) for column in columns] for layer in layers]
-    numeric = [column for column in columns if any(_is_number(layer.get(column)) for layer in layers)]
-    titles = {column: column.replace("_", " ") for column in columns}
-    yield table(list(titles.values()), rows, right=[titles[column] for column in numeric])
+    names = columns(layers)
+    rows = [[_cell(layer.get(name), ABSENT) for name in names] for layer in layers]
+    numeric = [name for name in names if any(_is_number(layer.get(name)) for layer in layers)]
+    titles = {name: name.replace("_", " ") for name in names}
+    yield table(list(titles.values()), rows, right=[titles[name] for name in numeric])
     totals = document["totals"]
     yield from pairs(
         {name.replace("_", " "): _cell(totals[name], ABSENT) for name in ("parameters", "flops")}

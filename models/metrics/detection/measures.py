@@ -1,6 +1,6 @@
 """The metrics of a detector by name, with intervals, and two detectors compared on the same images."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from conveyor.models.metrics.detection.matches import AREAS, THRESHOLDS, VOC_ARE
 from conveyor.models.metrics.detection.ranking import Ranking, Weighted
 from conveyor.models.metrics.means import mean_of_defined
 from conveyor.models.metrics.proportions import score_interval
+from conveyor.models.metrics.weighted import resampled
 
 WHY_THEY_DIFFER = (
     "COCO's AP averages precision over ten IoU thresholds from 0.50 to 0.95 and 101 recalls, keeps 100"
@@ -52,11 +53,6 @@ class Measures:
     def point(self) -> Values:
         """Returns metric name -> float64 [1] of the images as they are."""
         return self(np.ones((1, self._images), np.int64))
-
-    def resampled(self, weights: Iterator[np.ndarray]) -> Values:
-        """Returns metric name -> float64 [all], from blocks of weights."""
-        blocks = [self(block) for block in weights]
-        return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
     def support(self, units: np.ndarray) -> dict[str, int]:
         """Returns metric name -> how many of the units that are drawn hold something it asks for.
@@ -134,7 +130,7 @@ class Sampled:
         self.support = measures.support(units)
         self.drawn: Values | None = None
         if count and len(np.unique(units)) > 1:
-            self.drawn = measures.resampled(bootstrap.resamples(matches.images, count, seed, groups))
+            self.drawn = resampled(measures, matches.images, count, seed, groups)
 
     def metrics(self) -> Metrics:
         """Returns metric name -> `value`, and `low` and `high` of its 95% interval.

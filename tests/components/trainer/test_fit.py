@@ -59,6 +59,7 @@ def test_best_epoch_is_kept(run, context):
     assert fitted.best_epoch == losses.index(min(losses)) + 1
     assert validation_loss(run, fitted) == pytest.approx(min(losses), rel=1e-5)
     assert context.looks == [{"split": "validation", "purpose": "choose"}]
+    assert context.notes == [f"{fitted.input_bound:.1%} of the training waited for input"]
 
 
 def test_last_epoch_is_kept_where_it_is_asked_for(run, context):

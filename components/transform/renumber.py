@@ -13,9 +13,10 @@ _NUMBERED = re.compile(rf"({_NAME}|{_VARIABLE})(\d+)(?=\")")
 
 
 def renumber(file: pathlib.Path) -> None:
-    """Numbers functions from 0, in the order that they had.
+    """Numbers functions from 0, in the order that they had, and puts them in the order of their names.
 
-    A training that was resumed has made other things before than one that never stopped.
+    A training that was resumed has made other things before than one that never stopped; and TensorFlow
+    writes functions in the order of a hash table, which differs from process to process.
 
     Args:
         file: A `saved_model.pb`.
