@@ -36,7 +36,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = pathlib.Path(name) / "mnist"
-        if not unpack_mnist(folder, 60_000, 10_000):
+        if not unpack_mnist(folder):
             return
         found = {}
         for name in arguments.names:

@@ -1,6 +1,7 @@
 """Runs a command and measures wall time and the memory of its whole process tree."""
 
 import dataclasses
+import math
 import os
 import pathlib
 import statistics
@@ -97,18 +98,23 @@ def print_pairs(title: str, ours: list[Measured], peers: list[Measured]) -> None
     print(f"  ratio     {middle:6.2f}     ({low:.2f} to {high:.2f}, {len(ratios)} pairs)")
 
 
-def unpack_mnist(target: pathlib.Path, train: int, test: int) -> bool:
-    """Unpacks the first images of each class of MNIST; False where the archive is absent.
+def unpack_mnist(target: pathlib.Path, train: int | None = None, test: int | None = None) -> bool:
+    """Unpacks MNIST, or the first images of each class of it; False where the archive is absent.
 
     Args:
         target: Folder to make `train/<digit>` and `test/<digit>` in.
-        train: Number of training images in all.
-        test: Number of test images in all.
+        train: Number of training images in all, as many of each class; None for all that there are.
+        test: Number of test images, likewise.
     """
     if not MNIST.exists():
         print(f"skipped: {MNIST.name} is not in {MNIST.parent.name}/")
         return False
-    room = {(s, str(d)): count // 10 for s, count in (("train", train), ("test", test)) for d in range(10)}
+    counts = {"train": train, "test": test}
+    room = {
+        (split, str(digit)): math.inf if count is None else count // 10
+        for split, count in counts.items()
+        for digit in range(10)
+    }
     with tarfile.open(MNIST) as archive:
         for member in archive:
             parts = pathlib.PurePosixPath(member.name).parts[-3:]
