@@ -75,8 +75,10 @@ class RandomDistortion(keras.layers.Layer):
         """
         if not training or transformation is None:
             return images
-        grid = GridGenerator(images.shape[1:3], _KINDS[self.kind][0])
-        return sample(images, grid(transformation))
+        transform = _KINDS[self.kind][0]
+        if transform == "affine":
+            return _move_affine(images, transformation)
+        return sample(images, GridGenerator(images.shape[1:3], transform)(transformation))
 
     def transform_labels(self, labels, transformation, training=True):
         """Returns the labels: a distorted digit is the same digit."""
@@ -93,6 +95,26 @@ class RandomDistortion(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "kind": self.kind}
+
+
+def _move_affine(images: tf.Tensor, parameters: tf.Tensor) -> tf.Tensor:
+    """Returns what `sample` does on the grid of affine parameters [n, 6], several times as fast.
+
+    In pixels, where the middle is at (side - 1) / 2, each row (a, b, c) of a matrix takes x, y to
+    a (x - middle) + b (y - middle) + (c + 1) middle.
+    """
+    middle = (images.shape[1] - 1) / 2
+    rows = tf.reshape(parameters, [-1, 2, 3])
+    shift = middle * (rows[..., 2] + 1.0 - rows[..., 0] - rows[..., 1])
+    matrix = tf.reshape(tf.concat([rows[..., :2], shift[..., tf.newaxis]], axis=-1), [-1, 6])
+    return tf.raw_ops.ImageProjectiveTransformV3(
+        images=tf.cast(images, tf.float32),
+        transforms=tf.pad(matrix, [[0, 0], [0, 2]]),
+        output_shape=tf.shape(images)[1:3],
+        fill_value=0.0,
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+    )
 
 
 def _uniform(count: tf.Tensor, low: typing.Any, high: typing.Any, seed: typing.Any) -> tf.Tensor:
