@@ -55,6 +55,12 @@ def conveyor(tmp_path):
     return Conveyor(tmp_path / "workspace")
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    """A workspace for all tests of a file, whose runs have most of the data's stages in common."""
+    return Conveyor(tmp_path_factory.mktemp("shared") / "workspace")
+
+
 @pytest.fixture(scope="session")
 def digits(tmp_path_factory):
     """A finished small run of digits_cnn; tests must not change it."""

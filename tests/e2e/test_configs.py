@@ -11,10 +11,10 @@ from small_images import class_files, write_files
 from conveyor.components.experiment import Experiment, load_experiment, shipped_configs
 
 ROOT = pathlib.Path(__file__).parents[2]
-ONLINE = {"flowers_finetune"}  # data and weights are downloaded, which is not done here
+ONLINE = {"cifar10_resnet", "flowers_finetune"}  # data and weights are downloaded, which is not done here
 OFFLINE = {"flowers_finetune": ("model.backbone.weights=none", "transform.size=[32, 32]")}
 BEFORE = {"finetune_from_autoencoder": "mnist_autoencoder"}  # what must have been run
-SLOW_TO_LEARN = {"deep_versus_wide", "flowers_finetune"}  # in one epoch
+SLOW_TO_LEARN = {"cifar10_resnet", "deep_versus_wide", "flowers_finetune"}  # in one epoch
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -31,11 +31,11 @@ def test_header_and_validity(name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(shipped_configs()))
-def test_runs_shrunk(conveyor, name):
-    small = [*conveyor.SMALL, "data.source=digits", "trainer.epochs=1", "evaluator.bootstrap=20"]
+def test_runs_shrunk(shared, name):
+    small = [*shared.SMALL, "data.source=digits", "trainer.epochs=1", "evaluator.bootstrap=20"]
     if name in BEFORE:
-        conveyor.run(BEFORE[name], *small, extra=["--until", "trainer"])
-    summary = conveyor.run(name, *small, *OFFLINE.get(name, ()))
+        shared.run(BEFORE[name], *small, extra=["--until", "trainer"])
+    summary = shared.run(name, *small, *OFFLINE.get(name, ()))
     assert summary["pushed"]
     values = {metric: found["value"] for metric, found in summary["metrics"].items()}
     assert all(math.isfinite(value) for value in values.values() if value is not None)
