@@ -116,14 +116,15 @@ class Anomalies(_JsonArtifact):
 class TransformGraph(_JsonArtifact):
     """The one preprocessing: a SavedModel from image bytes to model input, and `transform.json`.
 
-    The document: `height`, `width`, `channels`, `mean`, `std` (per channel; of pixels in [0, 255]).
+    The document: `height`, `width`, `channels`, `mean`, `std` (per channel; of pixels in [0, 255]);
+    `resize` and `stride`, as in the settings; `fill` (per channel: the colour of padding).
     """
 
     file_name = "transform.json"
 
     @property
     def saved_model(self) -> pathlib.Path:
-        """A SavedModel with the functions `decode` (one image) and `preprocess` (a batch)."""
+        """A SavedModel with the functions of `conveyor.components.transform.graph.Preprocessing`."""
         return self.path / "saved_model"
 
 
@@ -162,8 +163,9 @@ class Model(Artifact):
 class Evaluation(_JsonArtifact):
     """How good the exported model is on a split: `evaluation.json`, and the predictions.
 
-    The document: `split`, `task` (what was asked, see `asked`), `examples`, `classes`, `metrics` (name ->
-    {value, low, high}), `plots` (made by the task; name -> data).
+    The document: `split`, `task` (what was asked, see `asked`), `examples`, `resampled` ("examples" or
+    "groups": what intervals drew) and `units` (how many of them), `classes`, `metrics` (name -> {value,
+    low, high}), `gap` (split -> metrics), `plots` (made by the task, and galleries).
     """
 
     file_name = "evaluation.json"

@@ -36,6 +36,9 @@ def resolve_backbone(model: _Settings, normalize: str, workspace: pathlib.Path) 
             not what `digest` says.
     """
     backbone = getattr(model, "backbone", None)
+    if isinstance(backbone, Settings) and hasattr(backbone, "backbone"):  # a family in a detector
+        inner = resolve_backbone(backbone, normalize, workspace)
+        return model if inner is backbone else model.model_copy(update={"backbone": inner})
     if not isinstance(backbone, BackboneSettings):
         return model
     if backbone.is_trained and normalize != "rescale":
@@ -160,4 +163,6 @@ def _by_digest(store: MetadataStore, digest: str) -> dict[str, typing.Any]:
 def backbone_reference(model: Settings) -> dict[str, str]:
     """Returns the digest of what a resolved backbone was made by, for the lineage; {} where there is none."""
     backbone = getattr(model, "backbone", None)
+    if isinstance(backbone, Settings) and hasattr(backbone, "backbone"):
+        return backbone_reference(backbone)
     return {"backbone": backbone.digest} if isinstance(backbone, BackboneSettings) and backbone.digest else {}

@@ -14,12 +14,13 @@ from conveyor.models.tasks.task import Task
 from conveyor.pipeline.errors import UserError, did_you_mean
 
 
-def read_split(examples: Examples, split: str) -> tf.data.Dataset:
+def read_split(examples: Examples, split: str, rows: range | None = None) -> tf.data.Dataset:
     """Returns the examples of a split, always in the same order.
 
     Args:
         examples: The artifact.
         split: Name of the split.
+        rows: Which of them, a run of places that the split has; None for all.
 
     Returns:
         Dicts with `id` (string), `image` (encoded bytes), and what `Examples` says of `label` (int64),
@@ -33,8 +34,47 @@ def read_split(examples: Examples, split: str) -> tf.data.Dataset:
         raise UserError(f"the data has no split {split!r}", fix=did_you_mean(split, splits))
     if not splits[split]:
         raise UserError(f"split {split!r} of the data is empty")
-    dataset = _in_place(examples, split) if "in_place" in examples.properties else _copied(examples, split)
-    return dataset.apply(tf.data.experimental.assert_cardinality(splits[split]))
+    wanted = rows or range(splits[split])
+    if "in_place" in examples.properties:
+        dataset = _in_place(examples, split).skip(wanted.start).take(len(wanted))
+    else:
+        dataset = _copied(examples, f"{split}[{wanted.start}:{wanted.stop}]" if rows else split)
+    return dataset.apply(tf.data.experimental.assert_cardinality(len(wanted)))
+
+
+def read_learned(examples: Examples, split: str, task: Task) -> tf.data.Dataset:
+    """Returns the examples of a split that a task learns from, in order: all, unless it chooses some.
+
+    Raises:
+        UserError: There are none.
+    """
+    dataset, choose = read_split(examples, split), getattr(task, "learns_from", None)
+    if choose is None:
+        return dataset
+    keep = choose(_labels(examples, split, dataset))
+    if not keep.any():
+        raise UserError(
+            f"there is nothing to learn from: no example of split {split!r} is of a class asked for",
+            where="section `task` of the config",
+            fix="name classes that the split has",
+        )
+    wanted = tf.constant(keep)
+    chosen = dataset.enumerate().filter(lambda place, _: wanted[place]).map(lambda _, example: example)
+    return chosen.apply(tf.data.experimental.assert_cardinality(int(keep.sum())))
+
+
+def tell_left_out(examples: Examples, split: str, task: Task) -> str:
+    """Returns a line on how many examples of a split the task does not learn from; "" for none."""
+    count = examples.properties["splits"][split]
+    left = count - int(read_learned(examples, split, task).cardinality())
+    return f"{left:,} of the {count:,} examples of {split} are not learned from" if left else ""
+
+
+def _labels(examples: Examples, split: str, dataset: tf.data.Dataset) -> np.ndarray:
+    """Returns int [n], the class of each example; -1 where it has none."""
+    if "in_place" not in examples.properties or "label" not in dataset.element_spec:
+        return read_facts(examples, ["label"], split)["label"].to_numpy()
+    return np.fromiter(dataset.map(lambda example: example["label"]).as_numpy_iterator(), np.int64)
 
 
 def _copied(examples: Examples, split: str) -> tf.data.Dataset:
@@ -107,20 +147,33 @@ def replay(
         batch_size: Examples a request; part of what makes answers bit-identical.
 
     Yields:
-        ({`image` as sent, `id`, `truth`}, outputs), as NumPy arrays; strings but `image` as unicode.
+        ({`image` as sent, `id`, `truth`}, outputs), as NumPy arrays; ids and outputs as unicode where they
+        are strings. What `task.truth` gives is filled up as in `batch_filled`.
     """
 
-    def wanted(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def wanted(example: dict[str, tf.Tensor]) -> dict[str, typing.Any]:
         return {"image": task.request(example), "id": example["id"], "truth": task.truth(example)}
 
     asked = dataset.map(wanted, num_parallel_calls=tf.data.AUTOTUNE)
-    for batch in asked.batch(batch_size).prefetch(2):
+    for batch in batch_filled(asked, batch_size).prefetch(2):
         outputs = served(images=batch["image"])
-        arrays = {name: tensor.numpy() for name, tensor in batch.items()}
+        arrays = tf.nest.map_structure(lambda tensor: tensor.numpy(), batch)
         yield (
             {**arrays, "id": as_unicode(arrays["id"])},
             {name: as_unicode(tensor.numpy()) for name, tensor in outputs.items()},
         )
+
+
+def batch_filled(dataset: tf.data.Dataset, size: int) -> tf.data.Dataset:
+    """Returns batches; where examples have different numbers of things, filled up with -1, False or ""."""
+    specs = tf.nest.flatten(dataset.element_spec)
+    if all(spec.shape.is_fully_defined() for spec in specs):
+        return dataset.batch(size, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.padded_batch(size, padding_values=tf.nest.map_structure(_filling, dataset.element_spec))
+
+
+def _filling(spec: tf.TensorSpec) -> tf.Tensor:
+    return tf.constant({tf.string: "", tf.bool: False}.get(spec.dtype, -1), spec.dtype)
 
 
 def as_unicode(array: np.ndarray) -> np.ndarray:

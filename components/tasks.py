@@ -16,8 +16,15 @@ def task_for(settings: TaskSettings, examples: Artifact) -> Task:
     Raises:
         UserError: The settings do not fit the classes.
     """
+    if settings.names not in examples.properties:
+        raise UserError(
+            f"the data does not have what task.kind {settings.kind!r} needs",
+            expected=f"examples with {' and '.join(settings.needs)}",
+            received=", ".join(examples.properties.get("annotations", [])) or "images alone",
+            where="section `data` of the config",
+        )
     try:
-        return make_task(settings, examples.properties["classes"])
+        return make_task(settings, examples.properties[settings.names])
     except ValueError as error:
         raise UserError(
             f"the task does not fit the data: {error}", where="section `task` of the config"

@@ -3,6 +3,8 @@
 import importlib
 import typing
 
+import numpy as np
+
 from conveyor.models.families import FamilySettings
 from conveyor.models.model import Model
 
@@ -10,16 +12,24 @@ from conveyor.models.model import Model
 FAMILIES = {
     "autoencoder": "conveyor.models.autoencoder.autoencoder:Autoencoder",
     "cnn": "conveyor.models.cnn.cnn:CNN",
+    "deeplab": "conveyor.models.deeplab.deeplab:DeepLab",
+    "faster_rcnn": "conveyor.models.faster_rcnn.faster_rcnn:FasterRCNN",
+    "fcn": "conveyor.models.fcn.fcn:FCN",
     "linear": "conveyor.models.linear.linear:Linear",
     "mlp": "conveyor.models.mlp.mlp:MLP",
     "pretrained": "conveyor.models.pretrained.pretrained:Pretrained",
     "resnet": "conveyor.models.resnet.resnet:ResNet",
+    "ssd": "conveyor.models.ssd.ssd:SSD",
     "spatial_transformer": "conveyor.models.spatial_transformer.spatial_transformer:SpatialTransformer",
+    "unet": "conveyor.models.unet.unet:UNet",
 }
 
 
 def build_model(
-    settings: FamilySettings, image_shape: tuple[int, ...], arguments: dict[str, typing.Any]
+    settings: FamilySettings,
+    image_shape: tuple[int | None, ...],
+    arguments: dict[str, typing.Any],
+    sizes: np.ndarray | None = None,
 ) -> Model:
     """Returns an untrained model.
 
@@ -27,12 +37,17 @@ def build_model(
         settings: Settings of the family.
         image_shape: (height, width, channels) of the model input.
         arguments: What the task says, such as the number of classes (see `Task.model_arguments`).
+        sizes: Widths and heights of the training boxes, as `Model.fitted` takes them; None where there
+            is no data.
 
     Raises:
         ValueError: The layers do not fit the image, such as more pooling than there are pixels.
     """
     family = family_class(settings.family)
-    return family(image_shape, **arguments, name=settings.family, **settings.model_dump(exclude={"family"}))
+    chosen = settings.model_dump(exclude={"family"})
+    if sizes is not None:
+        chosen = family.fitted(chosen, sizes)
+    return family(image_shape, **arguments, name=settings.family, **chosen)
 
 
 def family_class(family: str) -> type[Model]:

@@ -6,20 +6,30 @@ import pydantic
 
 from conveyor.models.autoencoder.settings import AutoencoderSettings
 from conveyor.models.cnn.settings import CNNSettings
+from conveyor.models.deeplab.settings import DeepLabSettings
+from conveyor.models.faster_rcnn.settings import FasterRCNNSettings
+from conveyor.models.fcn.settings import FCNSettings
 from conveyor.models.linear.settings import LinearSettings
 from conveyor.models.mlp.settings import MLPSettings
 from conveyor.models.pretrained.settings import PretrainedSettings
 from conveyor.models.resnet.settings import ResNetSettings
 from conveyor.models.spatial_transformer.settings import SpatialTransformerSettings
+from conveyor.models.ssd.settings import SSDSettings
+from conveyor.models.unet.settings import UNetSettings
 
 FamilySettings = typing.Annotated[
     AutoencoderSettings
     | CNNSettings
+    | DeepLabSettings
+    | FasterRCNNSettings
+    | FCNSettings
     | LinearSettings
     | MLPSettings
     | PretrainedSettings
     | ResNetSettings
-    | SpatialTransformerSettings,
+    | SSDSettings
+    | SpatialTransformerSettings
+    | UNetSettings,
     pydantic.Field(discriminator="family"),
 ]
 

@@ -3,6 +3,7 @@
 import typing
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from conveyor.models.multi_worker import MultiWorker
@@ -22,6 +23,23 @@ class Model(MultiWorker):
     features_layer: str = ""
     """Name of the layer whose output is the features that the head works on."""
 
+    anchor_levels: typing.Sequence[np.ndarray] = ()
+    """Of a detector with anchors: those of each feature map, float32 [a, 4], xyxy in pixels of the input."""
+
+    positive_iou: float = 0.5
+    """IoU from which such an anchor is trained to find a box."""
+
+    @classmethod
+    def fitted(cls, arguments: dict[str, typing.Any], sizes: np.ndarray) -> dict[str, typing.Any]:
+        """Returns the arguments to make a model with, after a look at the training data's boxes.
+
+        Args:
+            arguments: As its settings say.
+            sizes: float64 [n, 2], widths and heights, in pixels of the model's input.
+        """
+        del sizes
+        return arguments
+
     def backbone(self) -> keras.Model:
         """Returns the part before the head; its weights are this model's.
 
@@ -30,6 +48,10 @@ class Model(MultiWorker):
             [n, rows, columns, channels], or [n, features] where the family has none.
         """
         return keras.Model(self.inputs, self.get_layer(self.features_layer).output, name="backbone")
+
+    def serve(self, inputs: tf.Tensor) -> typing.Any:
+        """Returns what `Task.decode` is given of a batch of inputs, in a graph: what is exported."""
+        return self(inputs, training=False)
 
     def get_config(self) -> dict[str, typing.Any]:
         """Returns the arguments that make an equal model, untrained."""

@@ -8,28 +8,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from conveyor.models.metrics.bootstrap import interval
-from conveyor.models.metrics.weighted import measure, resampled
-from conveyor.models.tasks.task import Records, Task
+from conveyor.models.metrics.weighted import Sample
 
 _ALPHA = 0.025  # one side of a 95% interval
-
-
-@dataclasses.dataclass(frozen=True)
-class Sample:
-    """One metric of a model on some examples.
-
-    Args:
-        value: On the examples themselves; None where undefined.
-        drawn: float [resamples], on resamples of them; NaN where undefined.
-    """
-
-    value: float | None
-    drawn: np.ndarray
-
-    def row(self) -> dict[str, float | None]:
-        """Returns `value`, and `low` and `high` of its 95% interval."""
-        low, high = (None, None) if self.value is None else interval(self.drawn)
-        return {"value": self.value, "low": low, "high": high}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,23 +37,6 @@ class Gain:
         if self.error:
             return statistics.NormalDist().cdf(distance / self.error)
         return 0.0 if distance < 0 else 1.0
-
-
-def sample(task: Task, records: Records, resamples: int, seed: int) -> dict[str, Sample]:
-    """Measures a model on examples and on resamples of them.
-
-    Args:
-        task: What the model is for.
-        records: Of the examples. The resamples are the same for records of as many examples.
-        resamples: How many.
-        seed: Of the random numbers.
-    """
-    weighted, examples = task.weighted(records), len(next(iter(records.values())))
-    drawn = resampled(weighted, examples, resamples, seed)
-    return {
-        name: Sample(value, drawn.get(name, np.array([])))
-        for name, value in measure(weighted, examples).items()
-    }
 
 
 def find_gain(new: Sample, old: Sample, sign: int) -> Gain | None:

@@ -5,10 +5,12 @@ import typing
 import numpy as np
 
 from conveyor.components.artifacts import Evaluation, Examples
-from conveyor.components.evaluator.compare import Gain, Sample, find_gain, find_verdict, holm, sample
+from conveyor.components.evaluator.compare import Gain, find_gain, find_verdict, holm
 from conveyor.components.evaluator.settings import EvaluatorSettings
 from conveyor.components.evaluator.slices import cut
+from conveyor.components.evaluator.units import find_groups
 from conveyor.components.tasks import task_for
+from conveyor.models.metrics.weighted import Sample, sample
 
 _Document = dict[str, typing.Any]
 
@@ -37,16 +39,19 @@ class Contest:
         self.task = task_for(settings.task, examples)
         self.records = [one.predictions() for one in (evaluation, before) if one]
         self.ids = self.records[0]["ids"]
+        how = settings.judge
+        self.groups = find_groups(examples, how.split, self.ids, how.resample)
         self.all = self._samples(np.ones(len(self.ids), bool))
 
     def _samples(self, rows: np.ndarray) -> list[dict[str, Sample]]:
         """Returns the metrics of the new model on some examples, and those of the old one."""
         how = self.settings.judge.bootstrap, self.settings.seed
+        groups = None if self.groups is None else self.groups[rows]
         chosen = [
             {name: column[rows] for name, column in records.items() if name != "ids"}
             for records in self.records
         ]
-        return [sample(self.task, records, *how) for records in chosen]
+        return [sample(self.task.weighted(records), int(rows.sum()), *how, groups) for records in chosen]
 
     def _gain(self, samples: list[dict[str, Sample]], metric: str) -> Gain | None:
         return find_gain(samples[0][metric], samples[1][metric], self.sign) if self.before else None

@@ -3,11 +3,11 @@
 import math
 import typing
 
-import numpy as np
-
 from conveyor.components.artifacts import Examples
 from conveyor.components.datasets import read_split, replay
 from conveyor.components.evaluator.settings import EvaluatorSettings
+from conveyor.components.evaluator.units import find_groups
+from conveyor.models.metrics.records import join
 from conveyor.models.tasks.task import Metrics, Records, Task
 
 MOST_EXAMPLES = 2000
@@ -48,9 +48,11 @@ def _measure(
     step = math.ceil(examples.properties["splits"][split] / most)
     chosen = read_split(examples, split).shard(step, 0)
     parts = [
-        task.record(batch["truth"], outputs)
+        {"ids": batch["id"], **task.record(batch["truth"], outputs)}
         for batch, outputs in replay(served, chosen, task, how.batch_size)
     ]
-    records: Records = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    found = task.evaluate(records, how.bootstrap, settings.seed)
+    records: Records = join(parts)
+    resample = "auto" if how.resample == "groups" else how.resample  # not each split must have some
+    groups = find_groups(examples, split, records.pop("ids"), resample)
+    found = task.evaluate(records, how.bootstrap, settings.seed, groups)
     return {name: value for name, value in found.items() if "/" not in name}

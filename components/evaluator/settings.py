@@ -4,6 +4,7 @@ import typing
 
 import pydantic
 
+from conveyor.components.example_gen.settings import BeamSettings
 from conveyor.models.tasks.settings import TaskSettings
 from conveyor.pipeline.config import Settings
 
@@ -43,7 +44,10 @@ class AgainstSettings(Settings):
     """A model is good enough too if it is worse by less than this, for sure; in units of the metric."""
 
 
-Cut = typing.Literal["class", "group", "format", "mode", "brightness", "sharpness", "size"]
+Resample = typing.Literal["auto", "examples", "groups"]
+Cut = typing.Literal[
+    "class", "group", "format", "mode", "brightness", "sharpness", "size", "object_size", "objects"
+]
 
 
 def _as_list(value: typing.Any) -> typing.Any:
@@ -66,6 +70,9 @@ class JudgeSettings(Settings):
     batch_size: pydantic.PositiveInt = 128
     bootstrap: pydantic.NonNegativeInt = 1000
     """Resamples behind the 95% intervals."""
+    resample: Resample = "auto"
+    """What is drawn: `examples`, or whole `groups` of them, such as all images of a patient, which err
+    together. `auto` draws groups where any has several images."""
     bless: Checks = []
     """A check, or a list of them, that must all be passed. None blesses every model."""
     against: AgainstSettings = AgainstSettings()
@@ -73,12 +80,20 @@ class JudgeSettings(Settings):
     slices: list[Cut] = []
     """What to cut the examples by. The metric of the first check is told for each slice; and a model
     that is worse on one of them than the one it is compared with is not blessed. Numbers are cut into a
-    low, a middle and a high third; `size` is the square root of the image's area."""
+    low, a middle and a high third; `size` is the square root of the image's area, `object_size` the median
+    of its objects' (in pixels), `objects` how many there are."""
     gap: bool = True
     """Measure the model on training and validation examples too (at most 2,000 of each), to show how far
     it has learned its examples by heart."""
     worst: pydantic.NonNegativeInt = 24
     """Number of worst errors in the gallery."""
+    hardest: pydantic.NonNegativeInt = 12
+    """Number of right answers in the gallery of those that were least sure."""
+    beam: typing.Literal["auto", "on", "off"] = "auto"
+    """Judge the split part by part, with what is kept of each example on disk instead of in memory; the
+    numbers are the same. `auto` does so from 500,000 examples on."""
+    runner: BeamSettings = BeamSettings()
+    """How Beam runs where it is used."""
 
     @pydantic.model_validator(mode="after")
     def _has_what_it_needs(self) -> typing.Self:

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Container, Iterator, Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from conveyor.components.artifacts import Examples
 from conveyor.components.facts import read_facts
@@ -11,7 +12,8 @@ from conveyor.pipeline.errors import UserError
 
 FEWEST = 30  # examples of a slice: of fewer, an interval says little
 _MOST = 200  # slices of one kind: those with the most examples
-_COLUMNS = {"class": ["label"], "size": ["width", "height"]}  # other kinds are columns themselves
+# Other kinds are columns themselves.
+_COLUMNS = {"class": ["label"], "size": ["width", "height"], "object_size": ["objects"]}
 _CATEGORIES = ("group", "format", "mode")
 
 
@@ -57,7 +59,7 @@ def cut(
     facts = read_facts(examples, ["key", *sorted(columns)], split)
     places = {key: place for place, key in enumerate(facts["key"].to_pylist())}
     facts = facts.take([places[key] for key in ids.tolist()])
-    known = {name: np.array(facts[name].to_pylist()) for name in columns}
+    known = {name: _values(facts, name) for name in columns}
     found: list[Slice] = []
     for kind in dict.fromkeys(kinds):
         if kind == "class":
@@ -65,10 +67,29 @@ def cut(
         elif kind in _CATEGORIES:
             found += _categories(kind, known[kind], metric)
         else:
-            sizes = np.sqrt(known["width"] * known["height"]) if kind == "size" else known[kind]
-            found += _thirds(kind, sizes, metric)
+            found += _thirds(kind, _numbers(kind, known), metric)
     kept = [part for part in found if part.examples >= FEWEST]
     return kept, len(found) - len(kept)
+
+
+def _values(facts: pa.Table, column: str) -> np.ndarray:
+    """Returns [n], the values of a column; of objects the lists of their areas, without crowds."""
+    rows = facts[column].to_pylist()
+    if column != "objects":
+        return np.array(rows)
+    found = np.empty(len(rows), object)
+    found[:] = [[one["area"] for one in row if not one["crowd"]] for row in rows]
+    return found
+
+
+def _numbers(kind: str, known: dict[str, np.ndarray]) -> np.ndarray:
+    """Returns float [n]; NaN for images without what is asked for."""
+    if kind == "size":
+        return np.sqrt(known["width"] * known["height"])
+    if kind == "object_size":
+        areas = known["objects"]
+        return np.array([np.median(np.sqrt(row)) if row else np.nan for row in areas], np.float64)
+    return np.array([len(row) for row in known[kind]]) if kind == "objects" else known[kind]
 
 
 def _classes(
@@ -104,10 +125,16 @@ def _categories(kind: str, values: np.ndarray, metric: str) -> Iterator[Slice]:
 
 
 def _thirds(kind: str, values: np.ndarray, metric: str) -> Iterator[Slice]:
-    """Yields the low, the middle and the high third, if there are several; equal values stay together."""
-    first, second = np.quantile(values, [1 / 3, 2 / 3])
-    third = (values > first).astype(int) + (values > second)
-    if len(np.unique(third)) == 1:
+    """Yields the low, the middle and the high third, if there are several; equal values stay together.
+
+    Examples without a value, NaN, are in none.
+    """
+    known = np.isfinite(values)
+    if not known.any():
+        return
+    first, second = np.quantile(values[known], [1 / 3, 2 / 3])
+    third = np.where(known, (values > first).astype(int) + (values > second), -1)
+    if len(np.unique(third[known])) == 1:
         return
     for number, name in enumerate(("low", "middle", "high")):
         rows = third == number

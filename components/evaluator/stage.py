@@ -23,7 +23,7 @@ def evaluator(
     from conveyor.components.evaluator.bless import bless
     from conveyor.components.evaluator.judge import judge
 
-    document = judge(examples, model.saved_model, settings, evaluation)
+    document = judge(examples, model.saved_model, settings, evaluation, context.scratch)
     for split in dict.fromkeys((settings.judge.split, *document["gap"])):
         context.look(split, "report")
     evaluation.write(document)

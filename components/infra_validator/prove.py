@@ -11,6 +11,7 @@ from conveyor.components.artifacts import Evaluation, Examples
 from conveyor.components.datasets import read_split, replay
 from conveyor.components.infra_validator.settings import InfraValidatorSettings
 from conveyor.components.tasks import task_for
+from conveyor.models.metrics.records import join
 from conveyor.models.tasks.task import Task
 
 
@@ -73,7 +74,7 @@ def _answer(
         if misfit:
             return {"ids": batch["id"]}, misfit
         parts.append({"ids": batch["id"], **task.record(batch["truth"], outputs)})
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}, ""
+    return join(parts), ""
 
 
 def _records(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

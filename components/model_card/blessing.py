@@ -4,19 +4,23 @@ import typing
 
 from conveyor.components.model_card.figures import Figure, chart
 from conveyor.components.model_card.results import Results, tell_contest
-from conveyor.components.model_card.text import plural
+from conveyor.components.model_card.settings import ChosenSettings
+from conveyor.components.model_card.text import number, plural
 
 Section = dict[str, typing.Any]
 
 _NO_RIVAL = "There is no other model that was blessed on the same examples, so the checks alone decided."
 
 
-def blessing_section(results: Results, lineage: list[Section]) -> Section | None:
+def blessing_section(
+    results: Results, lineage: list[Section], chosen: ChosenSettings | None = None
+) -> Section | None:
     """Returns the section on the verdict; None where the model was not judged.
 
     Args:
         results: What the run produced.
         lineage: What the engine knows of the executions behind the card.
+        chosen: The sweep that chose the settings.
 
     Returns:
         `checks` (with `limit` as text), `sentences`, `figures` and `slices` (rows; `compared` says
@@ -34,6 +38,7 @@ def blessing_section(results: Results, lineage: list[Section]) -> Section | None
         _tell_slices(compared) if compared else "",
         f"{plural(left_out, 'slice')} of fewer than 30 examples left out." if left_out else "",
         _tell_looks(results, lineage),
+        _tell_choice(chosen) if chosen else "",
     ]
     return {
         "checks": [{**check, "limit": _limit(check)} for check in document["checks"]],
@@ -42,6 +47,15 @@ def blessing_section(results: Results, lineage: list[Section]) -> Section | None
         "slices": slices,
         "compared": comparison is not None,
     }
+
+
+def _tell_choice(chosen: ChosenSettings) -> str:
+    value, optimism, corrected = map(number, (chosen.value, chosen.optimism, chosen.corrected))
+    return (
+        f"These settings are the best of {plural(chosen.candidates, 'candidate')} of the sweep {chosen.sweep}"
+        f" by {chosen.metric} on {chosen.split}, where they have {value}. As they were chosen by it, that"
+        f" is expected to be too good by {optimism}: of new examples, {corrected} is to be expected."
+    )
 
 
 def _limit(check: Section) -> str:

@@ -2,7 +2,8 @@
 
 A plot is a dict with `kind`, `title`, `caption` and what its kind needs:
 
-- lines: `x`, `y` (axis labels), `series` ({name, x, y}), `domain` ([[x0, x1], [y0, y1]], optional)
+- lines: `x`, `y` (axis labels), `series` ({name, x, y}, and of a band low and high), `domain`
+  ([[x0, x1], [y0, y1]], optional)
 - matrix: `rows`, `columns` (axis labels), `labels`, `values` (counts)
 - bars: `x`, `y` (axis labels), `items` ({name, value, low, high})
 - counts: `x`, `y` (axis labels), `groups` (name -> item name -> count, or share where `shares` is true)

@@ -15,7 +15,7 @@ _COLOURS = 10  # series that can be told apart by colour
 
 
 def lines(plot: Plot) -> Chart:
-    """Draws `series` ({name, x, y}) over the axes `x` and `y`.
+    """Draws `series` ({name, x, y}, and for a band low and high) over the axes `x` and `y`.
 
     Args:
         plot: Also, if it likes: `domain` [[x0, x1], [y0, y1]]; `whole`, whether x counts from 1;
@@ -59,19 +59,37 @@ def _layers(plot: Plot, names: list[str], dots: bool, clip: bool) -> list[alt.Ch
         alt.Tooltip("x:Q", title=x),
         alt.Tooltip("y:Q", title=y),
     ]
+    bands = [_band(plot, names, clip)] if any(one.get("low") for one in plot["series"]) else []
     drawn = base.mark_line(clip=clip, strokeWidth=1 if many else 2, opacity=0.5 if many else 1)
     # dots that are not seen still have tooltips
     seen = dots and not many
     points = base.mark_point(filled=True, clip=clip, size=28 if seen else 80, opacity=1 if seen else 0)
-    return [drawn.encode(order="i:Q"), points.encode(tooltip=tooltip[len(names) == 1 :])]
+    return [*bands, drawn.encode(order="i:Q"), points.encode(tooltip=tooltip[len(names) == 1 :])]
+
+
+def _band(plot: Plot, names: list[str], clip: bool) -> alt.Chart:
+    return (
+        alt.Chart(ROWS)
+        .mark_area(clip=clip, opacity=max(0.05, 0.2 / len(names)))  # they lie on each other
+        .encode(
+            x=alt.X("x:Q", title=str(plot["x"]), **_axis(plot, 0)),
+            y=alt.Y("low:Q", title=str(plot["y"]), **_axis(plot, 1)),
+            y2="high:Q",
+            color=_colour(names),
+        )
+    )
 
 
 def _thin(series: dict[str, typing.Any], limit: int) -> list[Row]:
     """Returns the points of a series, every n-th where there are more than `limit`, the last included."""
-    pairs = finite(list(zip(series["x"], series["y"], strict=True)))
-    step = max(1.0, (len(pairs) - 1) / (limit - 1))
-    kept = [pairs[round(step * number)] for number in range(math.ceil(len(pairs) / step))]
-    return [{"series": str(series["name"]), "i": i, "x": x, "y": y} for i, (x, y) in enumerate(kept)]
+    band = series.get("low") or (), series.get("high") or ()
+    columns = [series["x"], series["y"], *(band if all(band) else ())]
+    points = finite(list(zip(*columns, strict=True)))
+    step = max(1.0, (len(points) - 1) / (limit - 1))
+    kept = [points[round(step * number)] for number in range(math.ceil(len(points) / step))]
+    keys = ("x", "y", "low", "high")
+    rows = ({"series": str(series["name"]), "i": i} for i in range(len(kept)))
+    return [row | dict(zip(keys, point, strict=False)) for row, point in zip(rows, kept, strict=True)]
 
 
 def _leaves_domain(plot: Plot, rows: list[Row]) -> bool:
@@ -103,5 +121,5 @@ def _colour(names: list[str]) -> alt.Color | alt.ColorValue:
     if len(names) > _COLOURS:
         return alt.Color("series:N", legend=None)
     columns = max(1, min(5, 44 // (max(map(len, names), default=0) + 4)))
-    legend = alt.Legend(title=None, orient="bottom", columns=columns, labelLimit=180)
+    legend = alt.Legend(title=None, orient="bottom", columns=columns, labelLimit=180, symbolOpacity=1)
     return alt.Color("series:N", scale=alt.Scale(domain=names), legend=legend)

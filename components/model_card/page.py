@@ -56,7 +56,7 @@ def render(results: Results, settings: ModelCardSettings, context: Context) -> s
         quarantine=quarantine_section(results, album),
         model=model_section(results, settings.gallery),
         plots=sections.evaluation_section(results, settings.gallery),
-        blessing=blessing_section(results, context.lineage),
+        blessing=blessing_section(results, context.lineage, settings.chosen),
         proof=sections.proof_section(results),
         lineage=sections.lineage_section(context.lineage, context.workspace),
         config=shorten_paths(settings.config, context.workspace),

@@ -29,8 +29,16 @@ def metrics_section(results: Results) -> Section | None:
     return {
         "split": document["split"],
         "examples": document["examples"],
+        "drawn": _drawn(document),
         "groups": [{"name": name, **_with_bars(rows)} for name, rows in groups.items() if rows],
     }
+
+
+def _drawn(document: Section) -> str:
+    """Returns what other draws an interval thinks of."""
+    if document.get("resampled") != "groups":
+        return "other examples of the same kind"
+    return f"other groups of the same kind (whole groups are drawn, of which there are {document['units']:,})"
 
 
 def _with_bars(rows: list[Section]) -> Section:

@@ -7,6 +7,22 @@ import pydantic
 from conveyor.pipeline.config import Settings
 
 
+class ChosenSettings(Settings):
+    """The choice of a sweep among its candidates."""
+
+    sweep: str
+    """Its name."""
+    candidates: pydantic.PositiveInt
+    metric: str
+    split: str
+    """By whose labels it chose."""
+    value: float
+    """Of the winner, on that split."""
+    optimism: float
+    """By how much it is expected to be too good, for having been chosen by it."""
+    corrected: float
+
+
 class PageSettings(Settings):
     """What the card shows."""
 
@@ -14,6 +30,8 @@ class PageSettings(Settings):
     """Headline; the name of the config unless told."""
     gallery: pydantic.NonNegativeInt = 24
     """Number of pictures in a gallery, at the most."""
+    chosen: ChosenSettings | None = None
+    """Filled in by `conveyor sweep` for its winner, so that the card tells of the choice."""
 
 
 class ModelCardSettings(PageSettings):

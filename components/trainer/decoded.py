@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from conveyor.components.artifacts import Examples, TransformGraph
-from conveyor.components.datasets import read_split
+from conveyor.components.datasets import batch_filled, read_learned
 from conveyor.components.facts import read_facts
+from conveyor.components.trainer.windows import Flat, Windows
 from conveyor.components.transform.graph import load
 from conveyor.models.tasks.task import Batch, Task
 
@@ -19,6 +20,9 @@ _SHUFFLE_EXAMPLES = 20_000
 
 class Decoded:
     """Examples as the task sees them: `images` uint8 [n, height, width, channels], and its annotations.
+
+    Where images keep their sizes, training gets windows of them, each decided by the seed of the epoch
+    and its place in it, and evaluation whole images, padded.
 
     Args:
         examples: The data.
@@ -34,38 +38,56 @@ class Decoded:
     def __init__(
         self, examples: Examples, transform_graph: TransformGraph, task: Task, split: str, cache: str = "auto"
     ):
-        self.count = examples.properties["splits"][split]
         self._examples, self._split = examples, split
-        preprocessing = load(transform_graph.saved_model)
+        preprocessing, document = load(transform_graph.saved_model), transform_graph.read()
 
         def decode(example: dict[str, tf.Tensor]) -> Batch:
-            return {"images": preprocessing.decode(example["image"]), **task.annotations(example)}
+            pixels, frame = preprocessing.read(example["image"])
+            return {"images": pixels, **task.annotations(example, frame, tf.shape(pixels)[:2])}
 
         self._preprocessing, self._decode = preprocessing, decode
-        self._records = read_split(examples, split)
+        self._windows = Windows(document) if document["resize"] == "none" else None
+        self._records = read_learned(examples, split, task)
+        self.count = int(self._records.cardinality())
         self._spec = self._records.map(decode).element_spec
-        fits = self.count * _bytes_of(self._spec) <= _CACHE_BYTES
-        is_kept = cache == "memory" or (cache == "auto" and fits)
-        self._kept = self._read_all() if is_kept else None
+        is_kept = cache == "memory" or (cache == "auto" and self._bytes() <= _CACHE_BYTES)
+        self._flat = self._read_flat() if is_kept and self._windows else None
+        self._kept = self._read_all() if is_kept and not self._windows else None
+
+    def _bytes(self) -> float:
+        """Returns how much memory the decoded split takes, as far as that is known before it is read."""
+        if not self._windows:
+            return self.count * _bytes_of(self._spec)
+        sizes = read_facts(self._examples, ["width", "height"], self._split)
+        width, height = (sizes[side].to_numpy().astype(np.int64) for side in ("width", "height"))
+        maps = [spec for spec in tf.nest.flatten(self._spec) if spec.shape.rank == 3]
+        return int(width @ height) * sum(spec.shape[-1] * spec.dtype.size for spec in maps)
+
+    def _read_flat(self) -> Flat:
+        return Flat(self._decoded(self._records), batch_filled, self.count)
 
     def _read_all(self) -> Batch:
-        decoded = self._records.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
         with tf.device("CPU:0"):
-            return self._batched(decoded, self.count).get_single_element()
+            return batch_filled(self._decoded(self._records), self.count).get_single_element()
 
-    def _batched(self, decoded: tf.data.Dataset, size: int) -> tf.data.Dataset:
-        """Batches; where examples have different numbers of objects, fills up with -1."""
-        if all(spec.shape.is_fully_defined() for spec in tf.nest.flatten(self._spec)):
-            return decoded.batch(size, num_parallel_calls=tf.data.AUTOTUNE)
-        fill = tf.nest.map_structure(lambda spec: tf.cast(-1, spec.dtype), self._spec)
-        return decoded.padded_batch(size, padding_values=fill)
+    def _decoded(self, records: tf.data.Dataset) -> tf.data.Dataset:
+        return records.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
 
     def in_order(self, batch_size: int) -> tf.data.Dataset:
         """Returns batches of all examples, in stored order."""
-        if self._kept is None:
-            decoded = self._records.map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
-            return self._batched(decoded, batch_size)
-        return tf.data.Dataset.range(self.count).batch(batch_size).map(self._gather)
+        if self._kept is not None:
+            return tf.data.Dataset.range(self.count).batch(batch_size).map(self._gather)
+        if self._flat:
+            examples = tf.data.Dataset.range(self.count).map(self._flat.take)
+        else:
+            examples = self._decoded(self._records)
+        return (self._windows.batched if self._windows else batch_filled)(examples, batch_size)
+
+    def as_trained(self, batch_size: int) -> tf.data.Dataset:
+        """Returns batches in stored order, of windows where training takes windows."""
+        if not self._windows:
+            return self.in_order(batch_size)
+        return self._ready(self._records, self._decode, tf.zeros([2], tf.int32), 0, batch_size)
 
     def drawn(
         self, seed: tf.Tensor, batch_size: int, first: tf.Tensor, order: tf.Tensor | None
@@ -73,22 +95,41 @@ class Decoded:
         """Returns batches of one epoch, each to be looked up; in a graph.
 
         Args:
-            seed: int32 [2]: the order depends on it alone.
+            seed: int32 [2]: the order depends on it alone, and what is cut out of images.
             batch_size: Examples a batch; the last may have fewer.
             first: int64 []: so many batches are left out at the beginning.
             order: int64 [count]: the examples of the epoch, in random order; None for each once.
         """
-        if self._kept is None:
+        if self._kept is None and self._flat is None:
             records = self._records if order is None else self._repeated(order)
             tf.random.set_seed(1)  # of this graph: it is mixed in, and must be no 0 beside a tensor
             records = records.shuffle(
                 self._buffer, tf.bitcast(seed, tf.int64), reshuffle_each_iteration=False
             )
-            decoded = records.skip(first * batch_size).map(self._decode, num_parallel_calls=tf.data.AUTOTUNE)
-            return self._batched(decoded, batch_size)
+            return self._ready(records, self._decode, seed, first * batch_size, batch_size)
         if order is None:
             order = tf.random.experimental.stateless_shuffle(tf.range(self.count, dtype=tf.int64), seed)
-        return tf.data.Dataset.from_tensor_slices(order).skip(first * batch_size).batch(batch_size)
+        positions = tf.data.Dataset.from_tensor_slices(order)
+        if self._flat:
+            return self._ready(positions, self._flat.take, seed, first * batch_size, batch_size)
+        return positions.skip(first * batch_size).batch(batch_size)
+
+    def _ready(
+        self,
+        chosen: tf.data.Dataset,
+        decode: typing.Callable[[typing.Any], Batch],
+        seed: tf.Tensor,
+        skipped: tf.Tensor | int,
+        batch_size: int,
+    ) -> tf.data.Dataset:
+        """Returns batches of chosen records or positions, decoded and cut; each by its place in the epoch."""
+
+        def ready(place: tf.Tensor, one: typing.Any) -> Batch:
+            example = decode(one)
+            return self._windows.cut(example, fold(seed + 2, place)) if self._windows else example
+
+        places = chosen.enumerate().skip(skipped)
+        return batch_filled(places.map(ready, num_parallel_calls=tf.data.AUTOTUNE), batch_size)
 
     def _repeated(self, order: tf.Tensor) -> tf.data.Dataset:
         """Returns encoded examples in stored order, each as often as it is in `order`."""
@@ -106,6 +147,11 @@ class Decoded:
     def normalize(self, batch: Batch) -> Batch:
         """Returns a batch with images as the model takes them."""
         return {**batch, "images": self._preprocessing.normalize(batch["images"])}
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether each example has one class."""
+        return "label" in self._records.element_spec
 
     def labels(self) -> np.ndarray:
         """Returns int64 [count]: the class of each example, in stored order."""

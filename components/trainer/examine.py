@@ -9,6 +9,7 @@ import tensorflow as tf
 from conveyor.components.artifacts import Examples
 from conveyor.components.facts import read_facts
 from conveyor.models.model import Model
+from conveyor.models.ops.frames import whole_frame
 from conveyor.models.tasks.task import Task
 from conveyor.pipeline.errors import UserError
 
@@ -66,7 +67,7 @@ def dry_step(model: Model, batches: tf.data.Dataset, task: Task, family: str) ->
             raw = model(inputs, training=True)
             loss = model.compute_loss(inputs, targets, raw, weights, training=True)
         tape.gradient(loss, model.trainable_variables)
-        task.decode(inputs, raw)
+        task.decode(inputs, model.serve(inputs), whole_frame(inputs))
 
     try:
         model._symbolic_build(data_batch=(inputs, targets, weights))

@@ -9,6 +9,7 @@ import PIL.Image
 
 from conveyor.components.datasets import as_unicode
 from conveyor.models.explain.maps import Maps, filters, look
+from conveyor.models.model import Model
 from conveyor.models.tasks.task import Task
 
 _EXAMPLES = 3
@@ -22,11 +23,12 @@ Plot = dict[str, typing.Any]
 
 
 def explain(
-    model: keras.Model,
+    model: Model,
     task: Task,
     pixels: np.ndarray,
     inputs: np.ndarray,
-    truth: np.ndarray,
+    frame: dict[str, np.ndarray],
+    truth: typing.Any,
     folder: pathlib.Path,
 ) -> list[Plot]:
     """Draws heat maps, feature maps and first filters; returns them as galleries.
@@ -38,7 +40,8 @@ def explain(
         task: What it is for.
         pixels: uint8 [n, height, width, channels]: what inputs were made from.
         inputs: float32 [n, height, width, channels]: as the model takes them.
-        truth: [n, …]: what `task.truth` gives for each.
+        frame: How images lie in inputs, see `conveyor.models.ops.frames`.
+        truth: What `task.truth` gives for each.
         folder: The Model artifact; pictures go into `explain/` in it.
 
     Returns:
@@ -46,9 +49,10 @@ def explain(
     """
     if inputs.ndim != 4 or not len(inputs):
         return []
-    room = max(_EXAMPLES, _MOST_PIXELS // max(1, int(np.prod(inputs.shape[1:3]))))
-    pixels, inputs, truth = pixels[:room], inputs[:room], truth[:room]
-    chosen, captions = _choose(model, task, inputs, truth)
+    room = most_examples(*inputs.shape[1:3])
+    pixels, inputs = pixels[:room], inputs[:room]
+    frame, truth = keras.tree.map_structure(lambda values: values[:room], (frame, truth))
+    chosen, captions = _choose(model, task, inputs, frame, truth)
     seen = look(model, inputs[chosen], channels=_COLUMNS - 1)
     (folder / "explain").mkdir()
     plots = [
@@ -59,12 +63,17 @@ def explain(
     return [plot for plot in plots if plot]
 
 
+def most_examples(height: int, width: int) -> int:
+    """Returns among how many examples of a size those to show are chosen."""
+    return max(_EXAMPLES, _MOST_PIXELS // max(1, height * width))
+
+
 def _choose(
-    model: keras.Model, task: Task, inputs: np.ndarray, truth: np.ndarray
+    model: Model, task: Task, inputs: np.ndarray, frame: dict[str, np.ndarray], truth: typing.Any
 ) -> tuple[list[int], list[str]]:
     """Returns the most wrong example and some of the half that is least wrong, with a line on each."""
-    raw = model(inputs, training=False)
-    outputs = {name: as_unicode(np.asarray(value)) for name, value in task.decode(inputs, raw).items()}
+    decoded = task.decode(inputs, model.serve(inputs), frame)
+    outputs = {name: as_unicode(np.asarray(value)) for name, value in decoded.items()}
     records = task.record(truth, outputs)
     badness = task.badness(records)
     order = np.argsort(badness, kind="stable")

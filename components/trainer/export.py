@@ -7,32 +7,34 @@ import pathlib
 import typing
 import zipfile
 
-import keras
 import tensorflow as tf
 
 from conveyor.components.artifacts import Model, TransformGraph
 from conveyor.components.trainer.fit import Fitted
 from conveyor.components.transform.graph import load, save_module
 from conveyor.models.layer_table import layer_table
+from conveyor.models.model import Model as Network
+from conveyor.models.ops.frames import whole_frame
 from conveyor.models.tasks.task import Task
 
 
 class Served(tf.Module):
     """Model, preprocessing and decoding in one graph."""
 
-    def __init__(self, model: keras.Model, preprocessing: typing.Any, task: Task):
+    def __init__(self, model: Network, preprocessing: typing.Any, task: Task):
         super().__init__()
         self.model = model
         self.preprocessing = preprocessing
         self._task = task
 
     def from_bytes(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """From encoded images, string [n], to the task's outputs."""
-        return self.from_tensors(self.preprocessing.preprocess(images))
+        """From encoded images, string [n], to the task's outputs, in the images' own pixels."""
+        inputs, frame = self.preprocessing.preprocess(images)
+        return self._task.decode(inputs, self.model.serve(inputs), frame)
 
     def from_tensors(self, inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        """From model input, float32 [n, height, width, channels], to the task's outputs."""
-        return self._task.decode(inputs, self.model(inputs, training=False))
+        """From model input, float32 [n, height, width, channels], to the task's outputs, in its pixels."""
+        return self._task.decode(inputs, self.model.serve(inputs), whole_frame(inputs))
 
 
 def export(fitted: Fitted, transform_graph: TransformGraph, model: Model) -> None:
@@ -63,7 +65,7 @@ def export(fitted: Fitted, transform_graph: TransformGraph, model: Model) -> Non
     )
 
 
-def _save_keras(model: keras.Model, path: pathlib.Path) -> None:
+def _save_keras(model: Network, path: pathlib.Path) -> None:
     """Saves a .keras file that has the same bytes whenever the model is the same."""
     buffer = io.BytesIO()
     model.save(path)

@@ -13,18 +13,24 @@ import tensorflow as tf
 from absl import logging
 
 from conveyor.components.artifacts import Examples, TransformGraph
+from conveyor.components.datasets import tell_left_out
+from conveyor.components.facts import read_facts
 from conveyor.components.tasks import task_for
 from conveyor.components.trainer import checkpoint, guard
 from conveyor.components.trainer.examine import dry_step, examine_labels
 from conveyor.components.trainer.execution import Execution
 from conveyor.components.trainer.inputs import TrainingInput, evaluation_input
+from conveyor.components.trainer.objects import object_sizes, training_objects
 from conveyor.components.trainer.optimizers import make_optimizer
 from conveyor.components.trainer.precision import policy
 from conveyor.components.trainer.progress import Told
 from conveyor.components.trainer.settings import FitSettings, TrainerSettings
 from conveyor.components.trainer.strategy import open_strategy
 from conveyor.components.trainer.watch import Averages, Checkpoints, Selection
+from conveyor.components.transform.fit import input_shape
 from conveyor.models.build import build_model
+from conveyor.models.describe.anchors import anchor_report, anchor_warnings
+from conveyor.models.metrics.detection.objects import Truth
 from conveyor.models.model import NOT_FINITE, Model
 from conveyor.models.tasks.task import Task
 from conveyor.pipeline.digest import digest_of
@@ -47,7 +53,7 @@ class Fitted:
         input_bound: Share of the training time in which a step waited for its batch, in [0, 1].
     """
 
-    model: keras.Model
+    model: Model
     task: Task
     history: dict[str, list[float]]
     best_epoch: int
@@ -55,23 +61,36 @@ class Fitted:
     input_bound: float = 0.0
 
 
-def build(document: dict[str, typing.Any], settings: TrainerSettings, task: Task) -> Model:
+def build(
+    document: dict[str, typing.Any], settings: TrainerSettings, task: Task, objects: Truth | None = None
+) -> Model:
     """Builds the untrained model for a TransformGraph's document.
+
+    Args:
+        document: It.
+        settings: Of training.
+        task: What the model is for.
+        objects: Those of the training split, see `training_objects`; None for none that are known.
 
     Raises:
         UserError: The layers do not fit the image.
     """
-    shape = (document["height"], document["width"], document["channels"])
+    shape = input_shape(document)
     try:
-        return build_model(settings.model, shape, task.model_arguments())
+        sizes = None if objects is None else object_sizes(objects)
+        return build_model(settings.model, shape, task.model_arguments(), sizes)
     except ValueError as error:
         raise UserError(
-            f"the model {settings.model.family!r} cannot be built for images of {shape[0]}x{shape[1]}"
+            f"the model {settings.model.family!r} cannot be built for images of {_by(shape)}"
             f" with {shape[2]} channel{'s' if shape[2] > 1 else ''}",
             received=_reason(error),
             where="section `model` of the config",
             fix="use fewer blocks or less pooling, or a larger transform.size",
         ) from None
+
+
+def _by(shape: tuple[int | None, ...]) -> str:
+    return "any size" if shape[0] is None else f"{shape[0]}x{shape[1]}"
 
 
 def _reason(error: ValueError) -> str:
@@ -97,12 +116,17 @@ def fit(
     """
     task, how = task_for(settings.task, examples), settings.fit
     examine_labels(examples, settings.task.needs, task.classes)
+    for told in _prepare(task, examples):
+        context.note(told)
     strategy = open_strategy(how.strategy)  # before anything else of TensorFlow
     keras.utils.set_random_seed(settings.seed)
     tf.config.experimental.enable_op_determinism()
     training = TrainingInput(examples, transform_graph, task, settings)
     with _precision(policy(how.precision, strategy)), strategy.scope():
-        model = build(transform_graph.read(), settings, task)
+        objects = training_objects(examples, transform_graph.read())
+        model = build(transform_graph.read(), settings, task, objects)
+        for told in anchor_warnings(anchor_report(model.anchor_levels, objects, task.classes)):
+            context.note(told)
         _compile(model, how, task, training.steps)
         dry_step(model, training.dataset(), task, settings.model.family)
     judged, validation = "train", None
@@ -111,6 +135,9 @@ def fit(
         validation = evaluation_input(examples, transform_graph, task, judged, how.batch_size, how.cache)
         if how.select == "best" or how.early_stopping:
             context.look(judged, "choose")
+    for split in dict.fromkeys(("train", judged)):
+        if told := tell_left_out(examples, split, task):
+            context.note(told)
     key = digest_of([settings.model_dump(mode="json"), examples.digest, transform_graph.digest])
     loop = _Loop(model, training, validation, how, key, context)
     loop.run()
@@ -121,6 +148,15 @@ def fit(
     task.calibrate((batch[0].numpy(), model.predict_on_batch(batch[0])) for batch in answers)
     best = loop.progress.best_epoch if loop.selects else loop.progress.epochs
     return Fitted(model, task, loop.progress.history, best, settings.model.family, loop.input_bound)
+
+
+def _prepare(task: Task, examples: Examples) -> typing.Iterable[str]:
+    try:
+        return task.prepare(lambda name: read_facts(examples, [name], "train")[name].to_pylist()) or ()
+    except ValueError as error:
+        raise UserError(
+            f"the task does not fit the data: {error}", where="section `task` of the config"
+        ) from None
 
 
 @contextlib.contextmanager

@@ -42,6 +42,12 @@ class TrainingInput:
         self.steps = math.ceil(self.examples / how.batch_size)
         self._balance = how.sampling == "balanced"
         is_any = "balanced" in (how.sampling, how.class_weights)
+        if is_any and not self._decoded.has_labels:
+            raise UserError(
+                "balanced sampling and class weights need a class for each image, and the data has none",
+                where="trainer.sampling and trainer.class_weights in the config",
+                fix="leave them out",
+            )
         self._labels = self._decoded.labels() if is_any else np.array([], np.int64)
         self._weights: np.ndarray | None = None
         if how.class_weights == "balanced":

@@ -35,7 +35,25 @@ def fit(
     if settings.normalize == "standardize":
         mean = _match(train["channel_mean"], channels)
         std = [max(value, 1.0) for value in _match(train["channel_std"], channels)]
-    return {"height": height, "width": width, "channels": channels, "mean": mean, "std": std}
+    return {
+        "height": height,
+        "width": width,
+        "channels": channels,
+        "mean": mean,
+        "std": std,
+        "resize": settings.resize,
+        "stride": settings.stride,
+        "fill": [round(value) for value in _match(train["channel_mean"], channels)],
+    }
+
+
+def input_shape(document: dict[str, typing.Any]) -> tuple[int | None, int | None, int]:
+    """Returns height, width and channels of the model input, as a TransformGraph's document has them.
+
+    Sides are None where images keep their sizes.
+    """
+    sides = (None, None) if document["resize"] == "none" else (document["height"], document["width"])
+    return *sides, document["channels"]
 
 
 def _common_size(train: dict[str, typing.Any]) -> tuple[int, int]:

@@ -1,5 +1,6 @@
 """`conveyor sweep`: tries settings, chooses by the validation split, looks at the test split once."""
 
+import json
 import os
 import typing
 from collections.abc import Callable, Sequence
@@ -71,7 +72,8 @@ def sweep(
     }
     ledger.finish(document)
     if test:
-        document["test"] = _test(config, [*given, *document["winner"]["overrides"]], space, examples, report)
+        made = [*document["winner"]["overrides"], _told(document)]
+        document["test"] = _test(config, [*given, *made], space, examples, report)
         ledger.finish(document)
     return document
 
@@ -160,6 +162,14 @@ def _choose(
     }
     rows = [{**one.row(), **found.get(one.number, nothing)} for one in candidates]
     return {"candidates": rows, "winner": winner}
+
+
+def _told(document: _Document) -> str:
+    """Returns an override by which the card tells of the choice."""
+    winner = {name: document["winner"][name] for name in ("value", "optimism", "corrected")}
+    names = {"sweep": document["sweep"], "metric": document["metric"], "split": SPLIT}
+    count = sum(row["value"] is not None for row in document["candidates"])
+    return f"model_card.chosen={json.dumps({**names, 'candidates': count, **winner})}"
 
 
 def _test(

@@ -26,6 +26,7 @@ _JUDGE = [
     "evaluator.bootstrap=0",
     "evaluator.gap=false",
     "evaluator.worst=0",
+    "evaluator.hardest=0",
 ]
 
 

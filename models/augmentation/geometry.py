@@ -28,13 +28,13 @@ def rotation(layer: keras.layers.RandomRotation, images: tf.Tensor, seeds: Seeds
     cos, sin = tf.cos(angle), tf.sin(angle)
     height, width = _size(images)
     x, y = (width - 1) / 2, (height - 1) / 2
-    return _matrix(cos, -sin, x - x * cos + y * sin, sin, cos, y - x * sin - y * cos)
+    return matrix_of(cos, -sin, x - x * cos + y * sin, sin, cos, y - x * sin - y * cos)
 
 
 def translation(layer: keras.layers.RandomTranslation, images: tf.Tensor, seeds: Seeds) -> tf.Tensor:
     """Shifts."""
     shift = layer.get_random_transformation(images, seed=seeds)["translations"]
-    return _matrix(1.0, 0.0, -shift[:, 0], 0.0, 1.0, -shift[:, 1])
+    return matrix_of(1.0, 0.0, -shift[:, 0], 0.0, 1.0, -shift[:, 1])
 
 
 def zoom(layer: keras.layers.RandomZoom, images: tf.Tensor, seeds: Seeds) -> tf.Tensor:
@@ -42,13 +42,13 @@ def zoom(layer: keras.layers.RandomZoom, images: tf.Tensor, seeds: Seeds) -> tf.
     drawn = layer.get_random_transformation(images, seed=seeds)
     height, width = _size(images)
     x, y = drawn["width_zoom"][:, 0], drawn["height_zoom"][:, 0]
-    return _matrix(x, 0.0, (width - 1) / 2 * (1 - x), 0.0, y, (height - 1) / 2 * (1 - y))
+    return matrix_of(x, 0.0, (width - 1) / 2 * (1 - x), 0.0, y, (height - 1) / 2 * (1 - y))
 
 
 def shear(layer: keras.layers.RandomShear, images: tf.Tensor, seeds: Seeds) -> tf.Tensor:
     """Slants about the upper left pixel."""
     factor = layer.get_random_transformation(images, seed=seeds)["shear_factor"]
-    return _matrix(1.0, factor[:, 0], 0.0, factor[:, 1], 1.0, 0.0)
+    return matrix_of(1.0, factor[:, 0], 0.0, factor[:, 1], 1.0, 0.0)
 
 
 def perspective(layer: keras.layers.RandomPerspective, images: tf.Tensor, seeds: Seeds) -> tf.Tensor:
@@ -65,7 +65,7 @@ def perspective(layer: keras.layers.RandomPerspective, images: tf.Tensor, seeds:
     second = tf.stack([nought, nought, nought, x, y, one, -v * x, -v * y], -1)
     unknown = tf.linalg.solve(tf.concat([first, second], 1), tf.concat([u, v], 1)[..., tf.newaxis])[..., 0]
     return tf.where(
-        drawn["apply_perspective"][:, None, None], _matrix(*tf.unstack(unknown, axis=1)), tf.eye(3)
+        drawn["apply_perspective"][:, None, None], matrix_of(*tf.unstack(unknown, axis=1)), tf.eye(3)
     )
 
 
@@ -76,7 +76,7 @@ def flip(layer: keras.layers.RandomFlip, images: tf.Tensor, seeds: Seeds) -> tf.
     across &= "horizontal" in layer.mode
     down &= "vertical" in layer.mode
     x, y = (tf.where(mirrored, -1.0, 1.0) for mirrored in (across, down))
-    return _matrix(x, 0.0, (width - 1) * (1 - x) / 2, 0.0, y, (height - 1) * (1 - y) / 2)
+    return matrix_of(x, 0.0, (width - 1) * (1 - x) / 2, 0.0, y, (height - 1) * (1 - y) / 2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,7 +112,7 @@ def crop(layer: RandomCrop, images: tf.Tensor, seeds: Seeds) -> tf.Tensor:
     height, width = tf.unstack(tf.shape(images)[1:3])
     y, top = _cut(height, layer.height, layer.padding, tf.shape(images)[0], seeds)
     x, left = _cut(width, layer.width, layer.padding, tf.shape(images)[0], seeds)
-    return _matrix(x, 0.0, left, 0.0, y, top)
+    return matrix_of(x, 0.0, left, 0.0, y, top)
 
 
 def _cut(
@@ -133,7 +133,7 @@ def _size(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
     return shape[1], shape[2]
 
 
-def _matrix(*entries: typing.Any) -> tf.Tensor:
+def matrix_of(*entries: typing.Any) -> tf.Tensor:
     """Returns [n, 3, 3] from its first six or eight entries, each [n] or a number."""
     entries = (*entries, 0.0, 0.0)[:8]
     count = tf.shape(next(entry for entry in entries if tf.is_tensor(entry) and entry.shape.rank))

@@ -9,6 +9,14 @@ import keras
 from conveyor.models.augmentation import geometry
 from conveyor.models.augmentation.choice import AugMix, RandAugment, Sometimes
 from conveyor.models.augmentation.mixing import CutMix, MixUp
+from conveyor.models.augmentation.objects import (
+    Mosaic,
+    ObjectCrop,
+    RandomMosaic,
+    RandomObjectCrop,
+    RandomScale,
+    scale,
+)
 from conveyor.models.augmentation.steps import Colour, Distortion, Elastic, Equalize, Geometry, Step, chain
 from conveyor.models.layers.random_distortion import RandomDistortion
 
@@ -43,6 +51,7 @@ GEOMETRIES: dict[str, tuple[type, geometry.Move]] = {
     "random_crop": (geometry.RandomCrop, geometry.crop),
     "random_perspective": (keras.layers.RandomPerspective, geometry.perspective),
     "random_rotation": (keras.layers.RandomRotation, geometry.rotation),
+    "random_scale": (RandomScale, scale),
     "random_shear": (keras.layers.RandomShear, geometry.shear),
     "random_translation": (keras.layers.RandomTranslation, geometry.translation),
     "random_zoom": (keras.layers.RandomZoom, geometry.zoom),
@@ -55,6 +64,8 @@ OTHERS: dict[str, type] = {
     "rand_augment": keras.layers.RandAugment,
     "random_color_jitter": keras.layers.RandomColorJitter,
     "random_distortion": RandomDistortion,
+    "random_mosaic": RandomMosaic,
+    "random_object_crop": RandomObjectCrop,
     "random_elastic_transform": keras.layers.RandomElasticTransform,
 }
 KINDS: dict[str, type] = {
@@ -131,6 +142,8 @@ def _step(name: str, layer: typing.Any, arguments: _Arguments) -> Step:
         "mix_up": MixUp,
         "random_distortion": Distortion,
         "random_elastic_transform": Elastic,
+        "random_mosaic": Mosaic,
+        "random_object_crop": ObjectCrop,
     }
     return others[name](layer)
 

@@ -80,8 +80,11 @@ class Geometry:
         self._layer, self._move, self._asked, self._whole = layer, move, fill_mode, whole
 
     def __call__(self, batch: Batch, seeds: Seeds) -> Batch:
+        return self.moved(batch, self._move(self._layer, batch["images"], seeds))
+
+    def moved(self, batch: Batch, matrix: tf.Tensor) -> Batch:
+        """Returns the batch with its pixels, masks and boxes moved; the matrix as of `Move`."""
         moved, images = dict(batch), batch["images"]
-        matrix = self._move(self._layer, images, seeds)
         moved["images"] = self._moved(images, matrix, batch)
         if "segmentation_masks" in batch:
             moved["segmentation_masks"] = self._moved(batch["segmentation_masks"], matrix, batch, VOID)

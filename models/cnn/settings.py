@@ -68,7 +68,7 @@ class CNNSettings(Settings):
     """Blocks of convolutions, each block followed by pooling; then the head, a dense layer, the logits."""
 
     family: typing.Literal["cnn"]
-    tasks: typing.ClassVar[tuple[str, ...]] = ("classification",)
+    tasks: typing.ClassVar[tuple[str, ...]] = ("classification", "multi_label")
     filters: list[pydantic.PositiveInt] = pydantic.Field([32, 64], min_length=1)
     """Filters of each block."""
     convolutions: pydantic.PositiveInt = 1

@@ -64,20 +64,25 @@ def image_side(rows: list[Row]) -> int | None:
     return min(map(int, sides)) if sides and "?" not in sides else None
 
 
-def advise(rows: list[Row], objects: Objects | None = None) -> list[str]:
+def advise(rows: list[Row], objects: Objects | None = None, several: bool = False) -> list[str]:
     """Returns sentences on what does not fit.
 
     Args:
         rows: What `conveyor.models.layer_table.layer_table` returns.
         objects: What `object_sizes` returns; without it the image is what is to be seen.
+        several: Whether several maps share the work, each for objects of a size: then what the last one
+            sees says little (see `conveyor.models.describe.anchors`).
     """
     image, last = image_side(rows), _last_map(rows)
     if image is None or last is None:
         return []
-    found = [
+    seen = [
         _too_small(rows, last, image, objects),
         _too_coarse(rows, last, objects),
         _too_large(rows, last, image),
+    ]
+    found = [
+        *([] if several else seen),
         *_starved(rows),
         _flattened(rows),
     ]

@@ -9,4 +9,4 @@ class LinearSettings(Settings):
     """Softmax regression: one dense layer on the pixels."""
 
     family: typing.Literal["linear"]
-    tasks: typing.ClassVar[tuple[str, ...]] = ("classification",)
+    tasks: typing.ClassVar[tuple[str, ...]] = ("classification", "multi_label")

@@ -53,3 +53,24 @@ def interval(values: np.ndarray) -> tuple[float | None, float | None]:
         return None, None
     low, high = np.percentile(defined, [2.5, 97.5])
     return float(low), float(high)
+
+
+def raised_interval(value: float, drawn: np.ndarray) -> tuple[float | None, float | None]:
+    """Returns the 95% interval of a value of at least 0 that chance alone makes larger.
+
+    Such is the expected calibration error: each bin adds the size of a difference, so samples exceed the
+    truth, and resamples exceed the sample by about as much. The lower end is moved down by both. In a
+    simulation it holds an error of 0.05 or 0.12 in 90-95% of samples of 200 or 1,000 examples
+    (percentiles: 16-89%). Of a model without any error it says too much still.
+
+    Args:
+        value: Of the sample.
+        drawn: float [b], of resamples; NaN where undefined.
+
+    Source: Efron, Tibshirani, "An Introduction to the Bootstrap", 1993, section 10.2 (estimate of bias).
+    """
+    low, high = interval(drawn)
+    if low is None or high is None:
+        return None, None
+    bias = float(np.nanmean(drawn)) - value
+    return max(0.0, min(low - 2 * max(bias, 0.0), value)), max(high, value)

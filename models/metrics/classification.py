@@ -2,13 +2,14 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from conveyor.models.metrics.means import mean_of_defined
 
 _BINS = 15
+_AREAS = ("average_precision", "roc_auc")
 _PART = 1 << 19  # ranked weights looked at at a time: they stay near the processor
 
 
@@ -50,7 +51,9 @@ class Ranking:
         # ties are one threshold: an example counts with all that have its score
         starts = np.searchsorted(falling, falling[positives], side="left")
         ends = np.searchsorted(falling, falling[positives], side="right") - 1
-        return Ranking(order // math.prod(scores.shape[1:]), positives, starts, ends)
+        order //= math.prod(scores.shape[1:])
+        small = np.int32 if len(flat) < 1 << 31 else np.int64  # half of the memory
+        return Ranking(*(places.astype(small) for places in (order, positives, starts, ends)))
 
     def average_precision(self, weights: np.ndarray) -> np.ndarray:
         """Returns the average precision under each weighting; NaN where no positive has weight.
@@ -64,14 +67,7 @@ class Ranking:
         Source: Manning, Raghavan, Schütze, "Introduction to Information Retrieval", 2008, 8.4,
         without interpolation.
         """
-
-        def measure(weights: np.ndarray) -> np.ndarray:
-            gained, everything, found = self.counts(weights)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                precision = np.where(everything > 0, found / everything, 0.0)
-                return (gained * precision).sum(axis=1) / gained.sum(axis=1)
-
-        return self._in_parts(measure, weights)
+        return self.areas(weights)[0]
 
     def roc_auc(self, weights: np.ndarray) -> np.ndarray:
         """Returns the area under the ROC curve under each weighting; NaN without positives or negatives.
@@ -84,18 +80,36 @@ class Ranking:
 
         Source: Fawcett, "An introduction to ROC analysis", Pattern Recognition Letters 27, 2006.
         """
+        return self.areas(weights)[1]
 
-        def measure(weights: np.ndarray) -> np.ndarray:
-            gained, everything, found = self.counts(weights)
-            everything_ahead, found_ahead = self.ahead(weights)
-            positives, total = gained.sum(axis=1), weights[:, self.order].sum(axis=1)
-            # negatives with the positive's own score are half beaten
-            missed = (everything - found + everything_ahead - found_ahead) / 2
-            beaten = (gained * ((total - positives)[:, None] - missed)).sum(axis=1)
-            with np.errstate(invalid="ignore", divide="ignore"):
-                return beaten / (positives * (total - positives))
+    def areas(self, weights: np.ndarray) -> np.ndarray:
+        """Returns float [2, b]: average precision and area under the ROC curve, for the work of one."""
+        rows = max(1, _PART // max(len(self.order), 1))
+        parts = range(0, max(len(weights), 1), rows)
+        return np.concatenate([self._areas(weights[start : start + rows]) for start in parts], axis=1)
 
-        return self._in_parts(measure, weights)
+    def _areas(self, weights: np.ndarray) -> np.ndarray:
+        ranked = np.take(weights, self.order, axis=1)
+        gained = ranked[:, self.positives].astype(np.float64)
+        everything, found = self._before(ranked, self.ends + 1)
+        is_tied = bool((self.starts < self.ends).any())
+        ahead = self._before(ranked, self.starts) if is_tied else (everything - gained, found - gained)
+        positives, total = gained.sum(axis=1), ranked.sum(axis=1)
+        # negatives with the positive's own score are half beaten
+        missed = (everything - found + ahead[0] - ahead[1]) / 2
+        beaten = (gained * ((total - positives)[:, None] - missed)).sum(axis=1)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            precision = np.where(everything > 0, found / everything, 0.0)
+            average = (gained * precision).sum(axis=1) / positives
+            return np.stack([average, beaten / (positives * (total - positives))])
+
+    def rests(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns int [m] each, the examples that average precision and ROC area rest on: the positives;
+        and the positives or the others, whichever are fewer.
+        """
+        found = self.order[self.positives]
+        others = np.delete(self.order, self.positives)
+        return found, min(found, others, key=len)
 
     def support(self, weights: np.ndarray) -> np.ndarray:
         """Returns [b]: the weight of the positives, of weights [b, n]."""
@@ -124,20 +138,17 @@ class Ranking:
         found = _sums_before(ranked[:, self.positives], np.searchsorted(self.positives, ranks))
         return _sums_before(ranked, ranks), found
 
-    def _in_parts(self, measure: Callable[[np.ndarray], np.ndarray], weights: np.ndarray) -> np.ndarray:
-        rows = max(1, _PART // max(len(self.order), 1))
-        parts = range(0, max(len(weights), 1), rows)
-        return np.concatenate([measure(weights[start : start + rows]) for start in parts])
-
 
 def _sums_before(values: np.ndarray, ends: np.ndarray) -> np.ndarray:
-    """Returns float64 [b, p]: sums of the first so many columns of [b, m]; quick for few ends."""
-    edges = np.unique(np.append(0, ends))
-    sums = np.zeros((len(values), len(edges)))
-    if len(edges) > 1:
-        pieces = np.add.reduceat(values[:, : edges[-1]], edges[:-1], axis=1, dtype=np.float64)
+    """Returns float64 [b, p]: sums of the first so many columns of [b, m], where `ends` do not fall."""
+    is_new = np.diff(ends, prepend=0) > 0
+    edges = ends[is_new]
+    sums = np.zeros((len(values), len(edges) + 1))
+    if len(edges):
+        starts = np.append(0, edges[:-1])
+        pieces = np.add.reduceat(values[:, : edges[-1]], starts, axis=1, dtype=np.float64)
         np.cumsum(pieces, axis=1, out=sums[:, 1:])
-    return sums[:, np.searchsorted(edges, ends)]
+    return sums[:, np.cumsum(is_new)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -166,8 +177,9 @@ class Rankings:
         columns = zip(scores.T, positive.T, strict=True)
         return Rankings(names, [Ranking.of(*column) for column in columns], Ranking.of(scores, positive))
 
-    def average_precision(self, weights: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns `average_precision_<macro, weighted or micro>`, `average_precision/<class>`.
+    def __call__(self, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns `average_precision_<macro, weighted or micro>`, `average_precision/<class>`; the same of
+        `roc_auc`, each class against the rest.
 
         Macro is the mean over the classes that are defined (scikit-learn takes 0 for those without
         positives), weighted the same by number of positives, micro of all pairs as one ranking.
@@ -178,23 +190,23 @@ class Rankings:
         Returns:
             float [b] each, in [0, 1]; NaN where undefined.
         """
-        return self._averages("average_precision", Ranking.average_precision, weights)
-
-    def roc_auc(self, weights: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns `roc_auc_<macro, weighted or micro>`, `roc_auc/<class>`, each class against the rest."""
-        return self._averages("roc_auc", Ranking.roc_auc, weights)
-
-    def _averages(
-        self, metric: str, measure: Callable[[Ranking, np.ndarray], np.ndarray], weights: np.ndarray
-    ) -> dict[str, np.ndarray]:
-        values = np.stack([measure(ranking, weights) for ranking in self.classes], axis=-1)
+        areas = np.stack([ranking.areas(weights) for ranking in self.classes], axis=-1)
         support = np.stack([ranking.support(weights) for ranking in self.classes], axis=-1)
-        found = {
-            f"{metric}_macro": mean_of_defined(values),
-            f"{metric}_weighted": mean_of_defined(values, support),
-            f"{metric}_micro": measure(self.pairs, weights),
-        }
-        return found | {f"{metric}/{name}": values[:, label] for label, name in enumerate(self.names)}
+        found: dict[str, np.ndarray] = {}
+        for metric, values, micro in zip(_AREAS, areas, self.pairs.areas(weights), strict=True):
+            found[f"{metric}_macro"] = mean_of_defined(values)
+            found[f"{metric}_weighted"] = mean_of_defined(values, support)
+            found[f"{metric}_micro"] = micro
+            found |= {f"{metric}/{name}": values[:, label] for label, name in enumerate(self.names)}
+        return found
+
+    def rests(self, examples: int) -> dict[str, np.ndarray]:
+        """Returns metric name -> int [m], the examples that it rests on (`Ranking.rests`); means on all."""
+        everything = np.arange(examples)
+        found = {f"{area}_{mean}": everything for area in _AREAS for mean in ("macro", "weighted", "micro")}
+        for name, ranking in zip(self.names, self.classes, strict=True):
+            found |= {f"{area}/{name}": rows for area, rows in zip(_AREAS, ranking.rests(), strict=True)}
+        return found
 
 
 def classes_ahead(scores: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -262,11 +274,11 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray, weights: np
 
     Source: Guo et al., "On Calibration of Modern Neural Networks", ICML 2017, equation 3.
     """
-    confidence = probabilities.max(axis=1)
-    correct = probabilities.argmax(axis=1) == labels
-    member = np.eye(_BINS)[calibration_bins(probabilities)]
-    gaps = weights @ (member * (correct - confidence)[:, None])
-    return np.abs(gaps).sum(axis=1) / weights.sum(axis=1)
+    surplus = (probabilities.argmax(axis=1) == labels) - probabilities.max(axis=1)
+    bins = calibration_bins(probabilities)
+    members = (np.flatnonzero(bins == number) for number in np.unique(bins))
+    gaps = sum(np.abs(weights[:, rows] @ surplus[rows]) for rows in members)
+    return np.asarray(gaps) / weights.sum(axis=1)
 
 
 def reliability(probabilities: np.ndarray, labels: np.ndarray) -> list[dict[str, float]]:
@@ -287,13 +299,3 @@ def reliability(probabilities: np.ndarray, labels: np.ndarray) -> list[dict[str,
 def confusion_matrix(predicted: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
     """Returns int [classes, classes]: rows true, columns predicted."""
     return np.bincount(labels * classes + predicted, minlength=classes**2).reshape(classes, classes)
-
-
-def precision_recall(scores: np.ndarray, positive: np.ndarray, points: int = 200) -> dict[str, list[float]]:
-    """Returns `recall` and `precision` at falling thresholds, thinned to at most `points`."""
-    order = np.argsort(-scores, kind="stable")
-    ends = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
-    found = np.cumsum(positive[order])[ends]
-    keep = np.unique(np.linspace(0, len(ends) - 1, min(points, len(ends))).astype(int))
-    recall, precision = found / max(positive.sum(), 1), found / (ends + 1)
-    return {"recall": recall[keep].tolist(), "precision": precision[keep].tolist()}

@@ -11,7 +11,7 @@ class MLPSettings(Settings):
     """A multi-layer perceptron on the pixels."""
 
     family: typing.Literal["mlp"]
-    tasks: typing.ClassVar[tuple[str, ...]] = ("classification",)
+    tasks: typing.ClassVar[tuple[str, ...]] = ("classification", "multi_label")
     units: list[pydantic.PositiveInt] = [128, 64]
     """Width of each hidden layer."""
     dropout: float = pydantic.Field(0.0, ge=0, lt=1)

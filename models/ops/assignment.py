@@ -33,7 +33,7 @@ def assign(
         anchors: float32 [a, 4] or [n, a, 4], xyxy in pixels.
         boxes: float32 [n, m, 4], xyxy in pixels; m >= 1, paddings will do.
         labels: int [n, m]; -1 is padding.
-        ignored: bool [n, m]; crowds and difficult objects, which need not be found.
+        ignored: bool [n, m]; crowds and difficult objects, which need not be found, whatever their label.
         positive: IoU in (0, 1].
         negative: IoU in [0, positive].
         force: Whether each box gets an anchor.
@@ -57,7 +57,7 @@ def assign(
     rest = tf.where(best < negative, NEGATIVE, IGNORED)
     matched = tf.where(best >= positive, nearest, rest)
     if ignored is not None:
-        inside = matrix(coverage, anchors, _only(boxes, real & ignored))
+        inside = matrix(coverage, anchors, _only(boxes, ignored))
         inside = tf.reduce_max(inside, -1) >= _INSIDE
         matched = tf.where(inside & (matched == NEGATIVE), IGNORED, matched)
     if force:

@@ -100,7 +100,7 @@ def roi_pool(
     # places are made once, for all regions.
     powers = [[_powers(side, bins) for side, bins in zip(f.shape[1:3], size, strict=True)] for f in features]
     tables = [_maxima(f, *p) for f, p in zip(features, powers, strict=True)]
-    place = _place(features, strides, boxes, levels, [table.shape[1] for table in tables])
+    place = _place(features, strides, boxes, levels, [tf.shape(table)[1] for table in tables])
     left, top, right, bottom = tf.unstack(place.boxes, axis=-1)
     first, last, power_y = _bins(top, bottom, place.height, size[0], max(p[0] for p in powers))
     left_most, right_most, power_x = _bins(left, right, place.width, size[1], max(p[1] for p in powers))

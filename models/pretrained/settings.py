@@ -71,7 +71,7 @@ class BackboneSettings(Settings):
 class PretrainedSettings(Settings):
     """A backbone that was trained before, and a new head."""
 
-    tasks: typing.ClassVar[tuple[str, ...]] = ("classification",)
+    tasks: typing.ClassVar[tuple[str, ...]] = ("classification", "multi_label")
     """Kinds of task that it serves."""
     family: typing.Literal["pretrained"]
     backbone: BackboneSettings

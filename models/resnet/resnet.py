@@ -86,7 +86,7 @@ class ResNet(Model):
 def _check_size(image_shape, stem):
     """Refuses images of which less than a pixel would be left."""
     least = {"cifar": 4, "imagenet": 32}[stem]
-    if min(image_shape[:2]) < least:
+    if min(side or least for side in image_shape[:2]) < least:  # None is any
         raise ValueError(
             f"expected images of at least {least} pixels a side with stem {stem}. "
             f"Received: image_shape={tuple(image_shape)}"

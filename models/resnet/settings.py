@@ -20,7 +20,7 @@ class ResNetSettings(Settings):
     """A residual network, for small images (`stem: cifar`) or large ones (`stem: imagenet`)."""
 
     family: typing.Literal["resnet"]
-    tasks: typing.ClassVar[tuple[str, ...]] = ("classification",)
+    tasks: typing.ClassVar[tuple[str, ...]] = ("classification", "multi_label")
     depth: pydantic.PositiveInt = 20
     """Layers with weights: 6n + 2 (20, 32, 44, 56, 110) with the stem of CIFAR; 18, 34, 50, 101 or 152
     with that of ImageNet."""

@@ -13,7 +13,7 @@ class SpatialTransformerSettings(Settings):
     """A classifier with a spatial transformer in front of it, or within."""
 
     family: typing.Literal["spatial_transformer"]
-    tasks: typing.ClassVar[tuple[str, ...]] = ("classification",)
+    tasks: typing.ClassVar[tuple[str, ...]] = ("classification", "multi_label")
     classifier: CNNSettings | ResNetSettings = pydantic.Field(discriminator="family")
     """The network that sees what the transformer shows it."""
     transform: typing.Literal["affine", "projective", "thin_plate_spline"] = "affine"

@@ -12,12 +12,11 @@ from conveyor.models.hierarchy.metrics import hierarchical_metrics
 from conveyor.models.hierarchy.tree import LabelTree
 from conveyor.models.losses.focal import FocalCrossentropy
 from conveyor.models.metrics import classification as metrics
-from conveyor.models.metrics.means import mean_of_defined
-from conveyor.models.metrics.weighted import Weighted, evaluate, measure
+from conveyor.models.metrics.weighted import Scores, evaluate, measure
+from conveyor.models.ops.frames import Frame
+from conveyor.models.tasks import curves
 from conveyor.models.tasks.settings import ClassificationSettings
-from conveyor.models.tasks.task import Batch, Metrics, Outputs, Records
-
-_CURVES = 10  # classes with a precision-recall curve of their own: those with the lowest precision
+from conveyor.models.tasks.task import Batch, Facts, Metrics, Outputs, Records
 
 
 class Classification:
@@ -43,7 +42,11 @@ class Classification:
 
     # === training ===
 
-    def annotations(self, example: dict[str, tf.Tensor]) -> Batch:
+    def prepare(self, facts: Facts) -> None:
+        pass
+
+    def annotations(self, example: dict[str, tf.Tensor], frame: Frame, shape: tf.Tensor) -> Batch:
+        del frame, shape
         return {"labels": tf.one_hot(example["label"], len(self.classes))}
 
     def inputs_and_targets(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
@@ -66,8 +69,8 @@ class Classification:
 
     # === serving ===
 
-    def decode(self, inputs: tf.Tensor, raw: tf.Tensor) -> dict[str, tf.Tensor]:
-        del inputs
+    def decode(self, inputs: tf.Tensor, raw: tf.Tensor, frame: Frame) -> dict[str, tf.Tensor]:
+        del inputs, frame
         probabilities = tf.nn.softmax(raw)
         best = tf.argmax(probabilities, axis=-1)
         return {
@@ -101,58 +104,63 @@ class Classification:
     def record(self, truth: np.ndarray, outputs: Outputs) -> Records:
         return {"targets": truth, **outputs}
 
-    def weighted(self, records: Records) -> Weighted:
+    def weighted(self, records: Records) -> Scores:
         truth, probabilities = records["targets"], records["probabilities"]
-        rankings = [
-            metrics.Ranking.of(probabilities[:, label], truth == label) for label in range(len(self.classes))
-        ]
-        correct = probabilities.argmax(axis=1) == truth
-        ahead = metrics.classes_ahead(probabilities, truth)
+        rankings = metrics.Rankings.of(probabilities, _one_hot(truth, len(self.classes)), self.classes)
+        predicted = probabilities.argmax(axis=1)
+        right = {"accuracy": predicted == truth}
+        if len(self.classes) > 5:
+            right["top5_accuracy"] = metrics.classes_ahead(probabilities, truth) < 5
 
         def compute(weights: np.ndarray) -> dict[str, np.ndarray]:
             totals = weights.sum(axis=1)
-            precisions = np.stack([ranking.average_precision(weights) for ranking in rankings], axis=-1)
-            found = {"accuracy": weights @ correct / totals}
-            if len(self.classes) > 5:
-                found["top5_accuracy"] = weights @ (ahead < 5) / totals
-            found["average_precision_macro"] = mean_of_defined(precisions)
+            found = {name: weights @ hits / totals for name, hits in right.items()}
             found["ece"] = metrics.calibration_error(probabilities, truth, weights)
             if self.tree:
-                found |= hierarchical_metrics(self.tree, probabilities.argmax(axis=1), truth, weights)
-            for name, values in zip(self.classes, precisions.T, strict=True):
-                found[f"average_precision/{name}"] = values
-            return found
+                found |= hierarchical_metrics(self.tree, predicted, truth, weights)
+            return found | rankings(weights)
 
-        return compute
+        levels = range(1, self.tree.depth) if self.tree else ()
+        shares = {*right, *(f"accuracy_level_{level}" for level in levels)}
+        rests = dict.fromkeys(shares, np.arange(len(truth))) | rankings.rests(len(truth))
+        return Scores(compute, rests, shares, raised={"ece"})
 
     def measure(self, records: Records) -> dict[str, float | None]:
         return measure(self.weighted(records), len(records["targets"]))
 
-    def evaluate(self, records: Records, bootstrap: int, seed: int) -> Metrics:
-        return evaluate(self.weighted(records), len(records["targets"]), bootstrap, seed)
+    def evaluate(
+        self, records: Records, bootstrap: int, seed: int, groups: np.ndarray | None = None
+    ) -> Metrics:
+        return evaluate(self.weighted(records), len(records["targets"]), bootstrap, seed, groups)
 
     def badness(self, records: Records) -> np.ndarray:
         truth, probabilities = records["targets"], records["probabilities"]
         wrong = probabilities.argmax(axis=1) != truth
-        return np.where(wrong, 1.0 - probabilities[np.arange(len(truth)), truth], 0.0)
+        own = probabilities[np.arange(len(truth)), truth]
+        return np.where(wrong, 1.0 - own, -own)
 
     def caption(self, record: dict[str, typing.Any]) -> str:
         truth, probabilities = record["targets"], record["probabilities"]
         best = int(probabilities.argmax())
+        if best == truth:
+            return f"is {self.classes[truth]} ({probabilities[truth]:.3f})"
         return (
             f"is {self.classes[truth]} ({probabilities[truth]:.3f}),"
             f" taken for {self.classes[best]} ({probabilities[best]:.3f})"
         )
 
-    def picture(self, image: bytes, outputs: Outputs) -> bytes:
-        del outputs
+    def picture(self, image: bytes, outputs: Outputs, record: dict[str, typing.Any]) -> bytes:
+        del outputs, record
         return image
 
-    def plots(self, records: Records) -> list[dict[str, typing.Any]]:
+    def plots(
+        self, records: Records, bootstrap: int = 0, seed: int = 0, groups: np.ndarray | None = None
+    ) -> list[dict[str, typing.Any]]:
         truth, probabilities = records["targets"], records["probabilities"]
         predicted = probabilities.argmax(axis=1)
+        positive = _one_hot(truth, len(self.classes))
         return [
-            self._precision_recall(records),
+            *curves.plots(probabilities, positive, self.classes, bootstrap, seed, groups),
             {
                 "kind": "matrix",
                 "title": "Confusion matrix",
@@ -164,29 +172,6 @@ class Classification:
             },
             self._reliability(truth, probabilities),
         ]
-
-    def _precision_recall(self, records: Records) -> dict[str, typing.Any]:
-        truth, probabilities, values = records["targets"], records["probabilities"], self.measure(records)
-        precision = [values[f"average_precision/{name}"] for name in self.classes]
-        defined = [label for label, value in enumerate(precision) if value is not None]
-        shown = sorted(sorted(defined, key=lambda label: precision[label] or 0.0)[:_CURVES])
-        curves = {
-            self.classes[label]: metrics.precision_recall(probabilities[:, label], truth == label)
-            for label in shown
-        }
-        return {
-            "kind": "lines",
-            "title": "Precision and recall",
-            "caption": f"One curve a class, for the {len(shown)} classes with the lowest average precision."
-            " The area under a curve is the average precision.",
-            "x": "recall",
-            "y": "precision",
-            "domain": [[0, 1], [0, 1]],
-            "series": [
-                {"name": name, "x": curve["recall"], "y": curve["precision"]}
-                for name, curve in curves.items()
-            ],
-        }
 
     def _reliability(self, truth: np.ndarray, probabilities: np.ndarray) -> dict[str, typing.Any]:
         bins = metrics.reliability(probabilities, truth)
@@ -207,3 +192,8 @@ class Classification:
                 {"name": "perfectly calibrated", "x": [0, 1], "y": [0, 1]},
             ],
         }
+
+
+def _one_hot(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Returns bool [n, classes]."""
+    return labels[:, None] == np.arange(classes)

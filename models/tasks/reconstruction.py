@@ -8,13 +8,17 @@ import numpy as np
 import tensorflow as tf
 
 from conveyor.models.metrics import reconstruction as metrics
-from conveyor.models.metrics.weighted import Weighted, evaluate, measure
+from conveyor.models.metrics.classification import Ranking
+from conveyor.models.metrics.weighted import Scores, evaluate, measure
+from conveyor.models.ops.frames import Frame
 from conveyor.models.ops.images import add_noise, decode_image, encode_noisy
+from conveyor.models.tasks import curves
 from conveyor.models.tasks.settings import ReconstructionSettings
-from conveyor.models.tasks.task import Batch, Metrics, Outputs, Records
+from conveyor.models.tasks.task import Batch, Facts, Metrics, Outputs, Records
 
 _LOSSES = {"bce": keras.losses.BinaryCrossentropy, "mse": keras.losses.MeanSquaredError}
 _COLUMNS = ("bce", "mse", "psnr", "ssim")
+_AREAS = ("anomaly_average_precision", "anomaly_roc_auc")
 _BINS = 40
 
 
@@ -25,13 +29,23 @@ class Reconstruction:
 
     Args:
         settings: Settings of the task.
-        classes: Names of the classes of the data, which play no part.
+        classes: Names of the classes of the data; they play no part unless some are said to be normal.
+
+    Raises:
+        ValueError: What is said to be normal is no class.
     """
 
     def __init__(self, settings: ReconstructionSettings, classes: list[str]):
         self.settings = settings
         self.classes = classes
         self.threshold = float("inf")
+        if unknown := sorted(set(settings.normal) - set(classes)):
+            raise ValueError(
+                f"expected `normal` to name classes, which are {', '.join(classes) or 'none'}."
+                f" Received: {', '.join(unknown)}"
+            )
+        self._normal = [classes.index(name) for name in settings.normal]
+        self.learns_from = self._is_normal if self._normal else None
 
     # === the model ===
 
@@ -40,8 +54,15 @@ class Reconstruction:
 
     # === training ===
 
-    def annotations(self, example: dict[str, tf.Tensor]) -> Batch:
-        del example
+    def _is_normal(self, labels: np.ndarray) -> np.ndarray:
+        """Returns bool [n] of labels int [n]."""
+        return np.isin(labels, self._normal)
+
+    def prepare(self, facts: Facts) -> None:
+        pass
+
+    def annotations(self, example: dict[str, tf.Tensor], frame: Frame, shape: tf.Tensor) -> Batch:
+        del example, frame, shape
         return {}
 
     def inputs_and_targets(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
@@ -61,7 +82,8 @@ class Reconstruction:
 
     # === serving ===
 
-    def decode(self, inputs: tf.Tensor, raw: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    def decode(self, inputs: tf.Tensor, raw: dict[str, tf.Tensor], frame: Frame) -> dict[str, tf.Tensor]:
+        del frame
         score = _score(inputs, raw)
         return {**raw, "anomaly_score": score, "is_anomaly": score > self.threshold}
 
@@ -71,8 +93,8 @@ class Reconstruction:
         noise = self.settings.noise
         return encode_noisy(example["image"], noise, example["id"]) if noise else example["image"]
 
-    def truth(self, example: dict[str, tf.Tensor]) -> tf.Tensor:
-        return example["image"]
+    def truth(self, example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+        return {name: example[name] for name in ("image", *(["label"] if self._normal else []))}
 
     def check(self, outputs: Outputs) -> str:
         missing = {"reconstruction", "anomaly_score", "is_anomaly"} - set(outputs)
@@ -83,11 +105,13 @@ class Reconstruction:
             return f"a reconstruction of shape {images.shape}, which is no batch of images"
         return "" if np.isfinite(images).all() else "a reconstruction of values that are no numbers"
 
-    def record(self, truth: np.ndarray, outputs: Outputs) -> Records:
+    def record(self, truth: dict[str, np.ndarray], outputs: Outputs) -> Records:
         found = outputs["reconstruction"]
-        images = np.stack([_clean(data, found.shape[1:]) for data in truth])
+        images = np.stack([_clean(data, found.shape[1:]) for data in truth["image"]])
         error = metrics.squared_error(images, found)
+        targets = {"targets": ~self._is_normal(truth["label"])} if self._normal else {}
         return {
+            **targets,
             "bce": metrics.binary_crossentropy(images, found),
             "mse": error,
             "psnr": metrics.peak_signal_to_noise(error),
@@ -96,53 +120,75 @@ class Reconstruction:
             "is_anomaly": outputs["is_anomaly"],
         }
 
-    def weighted(self, records: Records) -> Weighted:
+    def weighted(self, records: Records) -> Scores:
         names = (*_COLUMNS, "anomaly_share")
         columns = [records[name].astype(np.float64) for name in (*_COLUMNS, "is_anomaly")]
+        ranking = Ranking.of(records["anomaly_score"], records["targets"]) if self._normal else None
 
         def compute(weights: np.ndarray) -> dict[str, np.ndarray]:
             totals = weights.sum(axis=1)
-            return {name: weights @ column / totals for name, column in zip(names, columns, strict=True)}
+            found = {name: weights @ column / totals for name, column in zip(names, columns, strict=True)}
+            areas = ranking.areas(weights) if ranking else ()
+            return found | dict(zip(_AREAS, areas, strict=False))
 
-        return compute
+        rests = {"anomaly_share": np.arange(len(columns[0]))}
+        rests |= dict(zip(_AREAS, ranking.rests() if ranking else (), strict=False))
+        return Scores(compute, rests, {"anomaly_share"})
 
     def measure(self, records: Records) -> dict[str, float | None]:
         return measure(self.weighted(records), len(records["mse"]))
 
-    def evaluate(self, records: Records, bootstrap: int, seed: int) -> Metrics:
-        return evaluate(self.weighted(records), len(records["mse"]), bootstrap, seed)
+    def evaluate(
+        self, records: Records, bootstrap: int, seed: int, groups: np.ndarray | None = None
+    ) -> Metrics:
+        return evaluate(self.weighted(records), len(records["mse"]), bootstrap, seed, groups)
 
     def badness(self, records: Records) -> np.ndarray:
         return records["mse"]
 
     def caption(self, record: dict[str, typing.Any]) -> str:
-        verdict = "anomaly" if record["is_anomaly"] else "normal"
+        words = ("normal", "anomaly")
+        verdict = words[int(record["is_anomaly"])]
+        if "targets" in record:
+            verdict = f"is {words[int(record['targets'])]}, taken for {verdict}"
         return f"squared error {record['mse']:.4f}, anomaly score {record['anomaly_score']:.4f} ({verdict})"
 
-    def picture(self, image: bytes, outputs: Outputs) -> bytes:
+    def picture(self, image: bytes, outputs: Outputs, record: dict[str, typing.Any]) -> bytes:
+        del record
         found = outputs["reconstruction"]
         asked = _clean(image, found.shape)
         pixels = np.concatenate([asked, np.ones_like(asked[:, :1]), found], axis=1)
         return tf.io.encode_png(np.round(pixels * 255).astype(np.uint8)).numpy()
 
-    def plots(self, records: Records) -> list[dict[str, typing.Any]]:
-        counts, edges = np.histogram(records["anomaly_score"], bins=_BINS)
-        normal, odd = (records["anomaly_score"][records["is_anomaly"] == flag] for flag in (False, True))
-        threshold = [float(normal.max()), float(odd.min())] if len(normal) and len(odd) else []
-        return [
-            {
-                "kind": "lines",
-                "title": "Anomaly scores",
-                "caption": "Images by the squared error between what the model was given and what it made"
-                " of it. Right of the dashed line, a quantile of the validation split, are anomalies.",
-                "x": "anomaly score",
-                "y": "images",
-                "mark": float(np.mean(threshold)) if threshold else None,
-                "series": [
-                    {"name": "images", "x": ((edges[1:] + edges[:-1]) / 2).tolist(), "y": counts.tolist()}
-                ],
-            }
-        ]
+    def plots(
+        self, records: Records, bootstrap: int = 0, seed: int = 0, groups: np.ndarray | None = None
+    ) -> list[dict[str, typing.Any]]:
+        scores, said = records["anomaly_score"], records["is_anomaly"]
+        bins = np.histogram_bin_edges(scores, bins=_BINS)
+        found, parts = [], {"images": np.ones(len(scores), bool)}
+        if "targets" in records:
+            odd = records["targets"]
+            found = curves.plots(scores[:, None], odd[:, None], ["anomalies"], bootstrap, seed, groups)
+            parts = {"normal": ~odd, "anomalies": odd}
+        limits = [float(scores[~said].max()), float(scores[said].min())] if 0 < said.sum() < len(said) else []
+        histogram = {
+            "kind": "lines",
+            "title": "Anomaly scores",
+            "caption": "Images by the squared error between what the model was given and what it made"
+            " of it. Right of the dashed line, a quantile of the validation split, are anomalies.",
+            "x": "anomaly score",
+            "y": "images",
+            "mark": float(np.mean(limits)) if limits else None,
+            "series": [
+                {
+                    "name": name,
+                    "x": ((bins[1:] + bins[:-1]) / 2).tolist(),
+                    "y": np.histogram(scores[rows], bins=bins)[0].tolist(),
+                }
+                for name, rows in parts.items()
+            ],
+        }
+        return [*found, histogram]
 
 
 def _score(inputs: tf.Tensor, raw: dict[str, tf.Tensor]) -> tf.Tensor:

@@ -8,8 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from conveyor.models.metrics.weighted import Weighted
+from conveyor.models.ops.frames import Frame
 from conveyor.models.tasks.settings import TaskSettings
 
+Facts = typing.Callable[[str], list[typing.Any]]  # a column of the data's facts -> a value an example
 Batch = dict[str, typing.Any]  # in the keys of Keras's preprocessing layers
 Outputs = dict[str, np.ndarray]
 Records = dict[str, np.ndarray]
@@ -29,10 +31,25 @@ class Task(typing.Protocol):
 
     # === training ===
 
-    def annotations(self, example: dict[str, tf.Tensor]) -> Batch:
+    def prepare(self, facts: Facts) -> typing.Sequence[str] | None:
+        """Is told of the training split before anything below is asked, such as for weights of classes.
+
+        Returns:
+            Sentences on what is done to the data, for whoever runs this.
+        """
+        ...
+
+    def annotations(self, example: dict[str, tf.Tensor], frame: Frame, shape: tf.Tensor) -> Batch:
         """Returns what one example has besides its image, as it moves with the pixels; in a graph.
 
-        Keys: `labels` float32 [classes], `segmentation_masks` [height, width, 1], `bounding_boxes`.
+        Keys: `labels` float32 [classes], `segmentation_masks` uint8 [height, width, 1] (255 is void),
+        `bounding_boxes` {`boxes` float32 [m, 4] xyxy, `labels` int32 [m], -1 is padding}; all in pixels
+        of the decoded image.
+
+        Args:
+            example: As `read_split` gives it.
+            frame: How the image lies in the decoded one, see `conveyor.models.ops.frames`.
+            shape: int32 [2], height and width of the decoded image.
         """
         ...
 
@@ -63,8 +80,14 @@ class Task(typing.Protocol):
 
     # === serving ===
 
-    def decode(self, inputs: tf.Tensor, raw: typing.Any) -> dict[str, tf.Tensor]:
-        """Returns the served outputs of a batch of inputs and raw outputs, in a graph."""
+    def decode(self, inputs: tf.Tensor, raw: typing.Any, frame: Frame) -> dict[str, tf.Tensor]:
+        """Returns the served outputs of a batch, in a graph.
+
+        Args:
+            inputs: float32 [n, height, width, channels].
+            raw: What `Model.serve` makes of them.
+            frame: How the images lie in the inputs; places in outputs are in the images' own pixels.
+        """
         ...
 
     # === evaluation ===
@@ -74,14 +97,17 @@ class Task(typing.Protocol):
         ...
 
     def truth(self, example: dict[str, tf.Tensor]) -> tf.Tensor:
-        """Returns what an example's outputs are judged against, in a graph."""
+        """Returns what an example's outputs are judged against, in a graph.
+
+        A tensor, or a dict of some; batches of different shapes are filled up (see `batch_filled`).
+        """
         ...
 
     def check(self, outputs: Outputs) -> str:
         """Returns why outputs cannot be judged for these classes; "" for no reason."""
         ...
 
-    def record(self, truth: np.ndarray, outputs: Outputs) -> Records:
+    def record(self, truth: typing.Any, outputs: Outputs) -> Records:
         """Returns what is kept of a batch: a row of each column an example. All below is told from it."""
         ...
 
@@ -89,7 +115,8 @@ class Task(typing.Protocol):
         """Returns a function from weights of the examples to all metrics.
 
         It is what intervals and comparisons of models are made of: weights int [b, n], how often each
-        example counts -> metric name -> float [b], NaN where undefined.
+        example counts -> metric name -> float [b], NaN where undefined. `Scores` says which of them are
+        scores in [0, 1], and what each rests on; a plain function has percentile intervals.
         """
         ...
 
@@ -97,36 +124,56 @@ class Task(typing.Protocol):
         """Returns metric name -> value over all examples; None where undefined."""
         ...
 
-    def evaluate(self, records: Records, bootstrap: int, seed: int) -> Metrics:
-        """Returns metric name -> `value`, and `low` and `high` of its 95% interval."""
+    def evaluate(
+        self, records: Records, bootstrap: int, seed: int, groups: np.ndarray | None = None
+    ) -> Metrics:
+        """Returns metric name -> `value`, and `low` and `high` of its 95% interval.
+
+        Args:
+            records: Of n examples.
+            bootstrap: Number of resamples; 0 for no intervals.
+            seed: Of the resamples.
+            groups: [n], what is drawn; None for the examples themselves.
+        """
         ...
 
     def badness(self, records: Records) -> np.ndarray:
-        """Returns how wrong the outputs of each example are; 0 for right ones."""
+        """Returns float [n], how wrong the outputs of each example are.
+
+        Right ones have at most 0: minus how sure they were, if the task can tell, so that what is just
+        below 0 was right by a hair.
+        """
         ...
 
     def caption(self, record: dict[str, typing.Any]) -> str:
         """Returns a line on one example, for a gallery."""
         ...
 
-    def picture(self, image: bytes, outputs: Outputs) -> bytes:
+    def picture(self, image: bytes, outputs: Outputs, record: dict[str, typing.Any]) -> bytes:
         """Returns a PNG or JPEG that shows one example with its outputs, for a gallery.
 
         Args:
             image: As sent to the model.
             outputs: Its row of the outputs.
+            record: Its row of the records; and `truth`, its row of what `truth` gave.
         """
         ...
 
-    def plots(self, records: Records) -> list[dict[str, typing.Any]]:
-        """Returns charts as data; their kinds are those that the model card draws."""
+    def plots(
+        self, records: Records, bootstrap: int = 0, seed: int = 0, groups: np.ndarray | None = None
+    ) -> list[dict[str, typing.Any]]:
+        """Returns charts as data; their kinds are those that the model card draws. Arguments as above."""
         ...
 
 
 # Kind -> "module:class". A task of its own: add a module, a line here and an arm in settings.py.
 TASKS = {
     "classification": "conveyor.models.tasks.classification:Classification",
+    "instance_segmentation": "conveyor.models.tasks.instance_segmentation:InstanceSegmentation",
+    "multi_label": "conveyor.models.tasks.multi_label:MultiLabel",
+    "detection": "conveyor.models.tasks.detection:Detection",
     "reconstruction": "conveyor.models.tasks.reconstruction:Reconstruction",
+    "segmentation": "conveyor.models.tasks.segmentation:Segmentation",
 }
 
 

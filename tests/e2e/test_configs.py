@@ -11,8 +11,11 @@ from small_images import class_files, write_files
 from conveyor.components.experiment import Experiment, load_experiment, shipped_configs
 
 ROOT = pathlib.Path(__file__).parents[2]
-ONLINE = {"cifar10_resnet", "flowers_finetune"}  # data and weights are downloaded, which is not done here
-OFFLINE = {"flowers_finetune": ("model.backbone.weights=none", "transform.size=[32, 32]")}
+ONLINE = {"cifar10_resnet", "flowers_finetune", "voc_ssd"}  # data and weights are downloaded, which is not done here
+OFFLINE = {
+    "flowers_finetune": ("model.backbone.weights=none", "transform.size=[32, 32]"),
+    "voc_ssd": ("model.backbone.backbone.weights=none",),
+}
 BEFORE = {"finetune_from_autoencoder": "mnist_autoencoder"}  # what must have been run
 SLOW_TO_LEARN = {"cifar10_resnet", "deep_versus_wide", "flowers_finetune"}  # in one epoch
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -32,7 +35,10 @@ def test_header_and_validity(name):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(shipped_configs()))
 def test_runs_shrunk(shared, name):
-    small = [*shared.SMALL, "data.source=digits", "trainer.epochs=1", "evaluator.bootstrap=20"]
+    asks = {"objects", "mask"} & set(load_experiment(name).task.needs)
+    source = ("digit_scenes:scenes,count=20,size=64", "transform.size=[64, 64]") if asks else ("digits",)
+    small = [*shared.SMALL, f"data.source={source[0]}", *source[1:]]
+    small += ["trainer.epochs=1", "evaluator.bootstrap=20"]
     if name in BEFORE:
         shared.run(BEFORE[name], *small, extra=["--until", "trainer"])
     summary = shared.run(name, *small, *OFFLINE.get(name, ()))

@@ -50,9 +50,35 @@ def show(document: dict[str, Any]) -> Iterator[Any]:
             f"Convolutions have {totals['shared']:,} of the parameters;"
             f" dense layers in their place would need {totals['dense']:,}."
         )
+    if document.get("anchors"):
+        yield from _anchors(document["anchors"])
     if totals["uncounted"]:
         yield f"FLOPs are not known of: {', '.join(totals['uncounted'])}"
     yield from document["advice"]
+
+
+def _anchors(report: dict[str, Any]) -> Iterator[Any]:
+    """Yields how anchors suit the training boxes, by class and size, and level by level."""
+    from conveyor.cli.tables import ABSENT, table
+
+    titles = ["boxes of", "number", "recall at IoU 0.5", "at IoU 0.7", "anchors a box"]
+    rows = [
+        [row["name"], f"{row['boxes']:,}", *_shares(row), f"{row['positives']:.1f}"]
+        for row in (*report["classes"], *report["sizes"])
+    ]
+    yield table(titles, rows, right=titles[1:])
+    titles = ["stride", "anchors", "boxes", "median side", "sees"]
+    names = ("stride", "anchors", "boxes", "median", "receptive_field")
+    cells = [[_whole(row[name], ABSENT) for name in names] for row in report["levels"]]
+    yield table(titles, cells, right=titles)
+
+
+def _shares(row: dict[str, Any]) -> list[str]:
+    return [f"{row[name]:.1%}" for name in ("recall_50", "recall_70")]
+
+
+def _whole(value: float | None, absent: str) -> str:
+    return absent if value is None else f"{value:,.0f}"
 
 
 def _is_number(value: Any) -> bool:

@@ -54,21 +54,25 @@ class Measures:
         """Returns metric name -> float64 [1] of the images as they are."""
         return self(np.ones((1, self._images), np.int64))
 
+    def rests(self) -> dict[str, np.ndarray]:
+        """Returns metric name -> int [m], the images that hold something it asks for."""
+        areas = {f"{kind}{area}": index for kind in ("AP", "AR") for index, area in enumerate(AREAS)}
+        areas |= {"voc07_AP50": VOC_AREA, "voc_AP50": VOC_AREA}
+        found = {}
+        for name in _NAMES:
+            area = areas.get(name, 0)
+            found[name] = _images([r.truth_image[r.counted[:, area]] for r in self._rankings])
+        for label, ranking in zip(self._classes, self._rankings, strict=True):
+            found[f"AP50/{label}"] = _images([ranking.truth_image[ranking.counted[:, 0]]])
+        return found
+
     def support(self, units: np.ndarray) -> dict[str, int]:
         """Returns metric name -> how many of the units that are drawn hold something it asks for.
 
         Args:
             units: [n], the unit of each image: itself, or its group.
         """
-        areas = {f"{kind}{area}": index for kind in ("AP", "AR") for index, area in enumerate(AREAS)}
-        areas |= {"voc07_AP50": VOC_AREA, "voc_AP50": VOC_AREA}
-        found = {}
-        for name in _NAMES:
-            area = areas.get(name, 0)
-            found[name] = _units([r.truth_image[r.counted[:, area]] for r in self._rankings], units)
-        for label, ranking in zip(self._classes, self._rankings, strict=True):
-            found[f"AP50/{label}"] = _units([ranking.truth_image[ranking.counted[:, 0]]], units)
-        return found
+        return {name: len(np.unique(units[images])) for name, images in self.rests().items()}
 
     def _of_class(self, ranking: Ranking, weights: np.ndarray) -> Values:
         rows = max(1, _BLOCK // max(len(ranking.image), 1))
@@ -83,8 +87,8 @@ _NAMES = (
 )
 
 
-def _units(images: list[np.ndarray], units: np.ndarray) -> int:
-    return len(np.unique(units[np.concatenate([np.zeros(0, np.int64), *images])]))
+def _images(parts: list[np.ndarray]) -> np.ndarray:
+    return np.unique(np.concatenate([np.zeros(0, np.int64), *parts]))
 
 
 def _measure(ranking: Ranking, weights: np.ndarray) -> Values:

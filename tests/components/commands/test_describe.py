@@ -55,3 +55,22 @@ def test_model_that_does_not_fit_is_a_user_error(config):
 def test_data_that_cannot_be_used_is_a_user_error(config):
     with pytest.raises(UserError, match="does not exist"):
         describe(config, "data.source=folder:/nowhere/at/all")
+
+
+def test_anchors_of_a_detector_are_held_against_the_training_boxes(tmp_path):
+    model = "model={family: ssd, backbone: {family: cnn, filters: [4, 4], strides: 2, pool_size: 1},"
+    small = ("data.source=digit_scenes:scenes,count=10,size=48", "task={kind: detection}")
+    config = tmp_path / "scenes.yaml"
+    config.write_text("data: {source: digit_scenes}\n", encoding="utf-8")
+    levels = " finest: 2, coarsest: 2, filters: 4,"
+    suiting = describe(config, *small, f"{model}{levels} anchors: auto}}", draw=str(tmp_path / "fields.svg"))
+    report = suiting["anchors"]
+    assert [level["stride"] for level in report["levels"]] == [4]
+    assert report["levels"][0]["anchors"] == 12 * 12 * 3
+    assert sum(row["boxes"] for row in report["classes"]) == report["levels"][0]["boxes"] > 5
+    assert min(row["recall_50"] for row in report["classes"]) > 0.5
+    assert not [told for told in suiting["advice"] if "overlap an anchor" in told]
+    assert "recall" in (tmp_path / "fields-anchors.svg").read_text("utf-8")
+    poor = describe(config, *small, f"{model}{levels} scales: [30.0]}}")
+    assert "of the" in poor["advice"][-1]
+    assert "overlap an anchor" in poor["advice"][-1]

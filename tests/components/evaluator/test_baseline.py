@@ -9,7 +9,7 @@ from conveyor.pipeline.artifacts import seal
 from conveyor.pipeline.stage import PastRun
 
 CHECK = {"metric": "accuracy", "at_least": 0.5}
-CLASSIFY, DENOISE = {"kind": "classification"}, {"kind": "reconstruction", "noise": 0.2}
+CLASSIFY, DENOISE = {"kind": "classification"}, {"kind": "reconstruction", "noise": 0.2, "normal": []}
 
 
 @pytest.fixture

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 
-from conveyor.components.evaluator.compare import Gain, Sample, find_gain, find_verdict, holm, sample
+from conveyor.components.evaluator.compare import Gain, find_gain, find_verdict, holm
 from conveyor.models.metrics.bootstrap import resamples
+from conveyor.models.metrics.weighted import Sample, sample
 from conveyor.models.tasks.settings import ClassificationSettings
 from conveyor.models.tasks.task import make_task
 
@@ -15,7 +16,7 @@ def records(right):
 
 def gain_of(new, old, metric="accuracy", sign=1, count=1000):
     task = make_task(ClassificationSettings(), ["no", "yes"])
-    samples = [sample(task, records(right), count, 0)[metric] for right in (new, old)]
+    samples = [sample(task.weighted(records(right)), len(right), count, 0)[metric] for right in (new, old)]
     return find_gain(*samples, sign)
 
 

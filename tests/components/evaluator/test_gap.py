@@ -43,6 +43,6 @@ def test_larger_splits_are_thinned_evenly_and_the_same_every_time(run, served):
 
 
 def test_splits_without_examples_are_left_out(run, served):
-    properties = {**run.examples.properties, "splits": {"train": 48, "test": 0}}
+    properties = {**run.examples.properties, "splits": {"train": 48, "validation": 0, "test": 0}}
     examples = type(run.examples)(run.examples.path, properties)
     assert list(gap(examples, served, TASK, SETTINGS)) == ["train"]

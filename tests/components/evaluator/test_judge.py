@@ -55,7 +55,10 @@ def test_document_is_measured_on_the_predictions(run):
     assert document["metrics"] == expected
     assert 0.4 < expected["accuracy"]["value"] < 1, "these tests are of a model that errs"
     assert run.evaluation.properties["summary"] == {"metrics": expected}
-    assert [plot["kind"] for plot in document["plots"]] == ["lines", "matrix", "lines", "gallery"]
+    assert [plot["kind"] for plot in document["plots"]] == [
+        *("lines", "lines", "matrix", "lines", "gallery", "gallery")
+    ]
+    assert (document["resampled"], document["units"]) == ("examples", 30)
 
 
 def test_batch_size_does_not_change_what_is_measured(run, tmp_path):
@@ -106,9 +109,21 @@ def test_of_equally_wrong_answers_the_first_are_shown(run, tmp_path):
 
 
 def test_gallery_may_be_left_out(run, tmp_path):
-    evaluation, _ = evaluate(tmp_path, run.examples, run.model, worst=0)
+    evaluation, _ = evaluate(tmp_path, run.examples, run.model, worst=0, hardest=0)
     assert all(plot["kind"] != "gallery" for plot in evaluation.read()["plots"])
     assert not (evaluation.path / "gallery").exists()
+    assert not (evaluation.path / "hardest").exists()
+
+
+def test_hardest_are_right_answers_that_were_least_sure(run, tmp_path):
+    evaluation, _ = evaluate(tmp_path, run.examples, run.model, hardest=5, batch_size=7)
+    columns = predictions(evaluation)
+    right = np.flatnonzero(columns["class_id"] == columns["targets"])
+    own = columns["probabilities"].max(axis=1)
+    expected = columns["ids"][right[np.argsort(own[right], kind="stable")][:5]]
+    (plot,) = [plot for plot in evaluation.read()["plots"] if plot["title"] == "Hardest"]
+    assert [item["caption"].partition(": ")[0] for item in plot["items"]] == expected.tolist()
+    assert [item["file"].partition("/")[0] for item in plot["items"]] == ["hardest"] * 5
 
 
 def test_model_without_errors_has_no_gallery(run, tmp_path):
@@ -120,7 +135,7 @@ def test_model_without_errors_has_no_gallery(run, tmp_path):
     evaluation, _ = evaluate(tmp_path, examples, always)
     document = evaluation.read()
     assert (document["examples"], document["metrics"]["accuracy"]["value"]) == (3, 1.0)
-    assert all(plot["kind"] != "gallery" for plot in document["plots"])
+    assert all(plot["title"] != "Worst errors" for plot in document["plots"])
 
 
 def test_stage_notes_which_labels_it_looked_at(run, tmp_path):

@@ -1,4 +1,5 @@
 import numpy as np
+import pyarrow as pa
 import pytest
 from judged import make_examples
 
@@ -39,6 +40,37 @@ def test_size_is_the_root_of_the_area(tmp_path):
         "size middle (20 to 20)",
         "size high (40 to 40)",
     ]
+
+
+def objects(*sides, crowd=False):
+    return [{"area": float(side * side), "crowd": crowd} for side in sides]
+
+
+def test_object_size_is_the_median_of_an_image_and_none_without_objects(tmp_path):
+    rows = [objects(4, 8, 90)] * 30 + [objects(20)] * 30 + [objects(40) + objects(1, crowd=True)] * 30
+    slices, left_out = cut_by(tmp_path, "object_size", objects=[*rows, *[[]] * 40])
+    assert [(part.name, part.examples) for part in slices] == [
+        ("object_size low (8 to 8)", 30),
+        ("object_size middle (20 to 20)", 30),
+        ("object_size high (40 to 40)", 30),
+    ]
+    assert left_out == 0
+    assert not np.any([part.rows[90:] for part in slices])
+
+
+def test_objects_are_counted_without_crowds(tmp_path):
+    rows = [[]] * 40 + [objects(3) + objects(9, crowd=True)] * 40 + [objects(3, 3, 3)] * 40
+    slices, _ = cut_by(tmp_path, "objects", objects=rows)
+    assert [part.name for part in slices] == [
+        "objects low (0 to 0)",
+        "objects middle (1 to 1)",
+        "objects high (3 to 3)",
+    ]
+
+
+def test_no_objects_at_all_make_no_slice(tmp_path):
+    empty = pa.array([[]] * 40, pa.list_(pa.struct([("area", pa.float32()), ("crowd", pa.bool_())])))
+    assert cut_by(tmp_path, "object_size", objects=empty) == ([], 0)
 
 
 @pytest.mark.parametrize("kind", ["brightness", "format"])

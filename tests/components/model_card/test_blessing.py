@@ -7,6 +7,7 @@ import pytest
 
 from conveyor.components.model_card.blessing import blessing_section
 from conveyor.components.model_card.results import Results, find_verdict
+from conveyor.components.model_card.settings import ChosenSettings
 
 GAIN = {"value": 0.012, "low": 0.004, "high": 0.02}
 COMPARISON = {
@@ -139,3 +140,21 @@ def test_names_of_slices_are_text(hostile_run):
     judged(hostile_run, comparison=COMPARISON, slices=[row(f"group {hostile_run.hostile}")])
     page = hostile_run.card()
     assert "<img src=x" not in page
+
+
+def test_the_card_of_a_winner_tells_of_the_choice(run):
+    chosen = ChosenSettings(
+        sweep="cnn-1",
+        candidates=12,
+        metric="accuracy",
+        split="validation",
+        value=0.97,
+        optimism=0.012,
+        corrected=0.958,
+    )
+    (sentence,) = blessing_section(*judged(run), chosen)["sentences"]
+    assert sentence == (
+        "These settings are the best of 12 candidates of the sweep cnn-1 by accuracy on validation, where"
+        " they have 0.9700. As they were chosen by it, that is expected to be too good by 0.0120: of new"
+        " examples, 0.9580 is to be expected."
+    )

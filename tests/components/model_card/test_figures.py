@@ -265,3 +265,23 @@ def test_galleries_stay_within_their_limits(tmp_path):
     assert len(pictures) + left == 5
     assert 0 < sum(len(picture["src"]) for picture in pictures) <= 100_000
     assert left > 0
+
+
+def test_bands_are_drawn_behind_their_lines():
+    plot = _lines(2)
+    for series in plot["series"]:
+        series |= {"low": [0.0, 0.4, 0.9], "high": [0.1, 0.6, 1.0]}
+    spec = json.loads(_draw(plot).spec)
+    assert [layer["mark"]["type"] for layer in spec["layer"]] == ["area", "line", "point"]
+    band = spec["layer"][0]["encoding"]
+    assert (band["y"]["field"], band["y2"]["field"]) == ("low", "high")
+    assert spec["datasets"]["rows"][1] == {
+        "series": "class 0",
+        "i": 1,
+        "x": 0.5,
+        "y": 0.5,
+        "low": 0.4,
+        "high": 0.6,
+    }
+    without = json.loads(_draw(_lines(2)).spec)
+    assert [layer["mark"]["type"] for layer in without["layer"]] == ["line", "point"]

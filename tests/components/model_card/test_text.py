@@ -101,3 +101,17 @@ def test_bars_share_a_scale_that_an_error_near_zero_does_not_stretch(run):
     by_class = {row["name"]: row for row in groups[1]["rows"]}
     assert by_class["rare/one"]["bar"] is None
     assert len(by_class) == 11
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ({}, "other examples of the same kind"),
+        ({"resampled": "examples", "units": 90}, "other examples of the same kind"),
+        ({"resampled": "groups", "units": 1200}, "whole groups are drawn, of which there are 1,200"),
+    ],
+)
+def test_what_an_interval_thinks_of(run, how, told):
+    evaluation = run.made["evaluation"]
+    evaluation.write(evaluation.read() | how)
+    assert told in metrics_section(Results(**run.made))["drawn"]

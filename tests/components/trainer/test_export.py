@@ -57,7 +57,7 @@ def test_signatures(loaded, name, argument, shape, dtype):
 def test_answers_to_bytes_are_those_of_the_keras_model_on_preprocessed_input(run, loaded, images):
     served = loaded.signatures["serving_default"](images=images)
     network = keras.saving.load_model(run.model.keras_file, safe_mode=True)
-    inputs = load(run.graph.saved_model).preprocess(images)
+    inputs, _ = load(run.graph.saved_model).preprocess(images)
     logits = network(inputs).numpy()
     np.testing.assert_allclose(served["probabilities"], tf.nn.softmax(logits), atol=1e-6)
     np.testing.assert_array_equal(served["class_id"], logits.argmax(axis=1))
@@ -76,7 +76,7 @@ def test_one_image_is_answered_as_in_a_batch(loaded, images):
 
 def test_dropout_and_normalisation_are_served_as_in_inference(run, images, tmp_path):
     network = CNN((12, 10, 1), 3, filters=[4], normalization="batch", dense=8, dropout=0.5, name="cnn")
-    inputs = load(run.graph.saved_model).preprocess(images)
+    inputs, _ = load(run.graph.saved_model).preprocess(images)
     network(inputs, training=True)  # moves the averages of the normalisation
     model = new(tmp_path, Model)
     task = make_task(ClassificationSettings(), CLASSES)

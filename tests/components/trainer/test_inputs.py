@@ -24,7 +24,7 @@ def cache(request, monkeypatch):
 def expected(run, split):
     """Inputs and targets, made from the stored bytes by the graph that is served."""
     rows = list(read_split(run.examples, split))
-    images = load(run.graph.saved_model).preprocess(tf.stack([row["image"] for row in rows])).numpy()
+    images = load(run.graph.saved_model).preprocess(tf.stack([row["image"] for row in rows]))[0].numpy()
     return images, np.eye(len(CLASSES), dtype=np.float32)[[row["label"].numpy() for row in rows]]
 
 
@@ -133,7 +133,7 @@ class Objects:
 
     classes = CLASSES
 
-    def annotations(self, example):
+    def annotations(self, example, frame, shape):
         count = tf.cast(example["label"], tf.int32) + 1
         return {"bounding_boxes": {"boxes": tf.ones([count, 4]), "labels": tf.range(count)}}
 
@@ -155,7 +155,7 @@ def test_examples_with_fewer_objects_are_filled_up(run, cache):
 class Seeded(Objects):
     """A task that tells its seeds."""
 
-    def annotations(self, example):
+    def annotations(self, example, frame, shape):
         return {}
 
     def inputs_and_targets(self, batch, seed):

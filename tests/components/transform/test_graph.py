@@ -26,11 +26,14 @@ SIZE = (6, 5)
 GREY, COLOUR = noise(*SIZE), noise(*SIZE, 3)
 MEAN, STD = {1: [10.0], 3: [10.0, 20.0, 30.0]}, {1: [2.0], 3: [2.0, 4.0, 8.0]}
 
+FILL = {1: [7], 3: [7, 8, 250]}
 
-def document(channels=3, size=SIZE):
+
+def document(channels=3, size=SIZE, resize="stretch"):
     height, width = size
     mean, std = MEAN[channels], STD[channels]
-    return {"height": height, "width": width, "channels": channels, "mean": mean, "std": std}
+    shape = {"height": height, "width": width, "channels": channels}
+    return {**shape, "mean": mean, "std": std, "resize": resize, "stride": 4, "fill": FILL[channels]}
 
 
 @pytest.fixture(scope="module")
@@ -94,21 +97,21 @@ def test_normalize_by_hand(make, channels, kind):
 def test_the_same_wherever_it_runs(make, channels, size):
     data = [image for image, _ in IMAGES.values()]
     eager, loaded = make(channels=channels, size=size)
-    expected = eager.preprocess(tf.constant(data)).numpy()
+    expected = eager.preprocess(tf.constant(data))[0].numpy()
     assert expected.shape == (4, *size, channels)
-    np.testing.assert_array_equal(loaded.preprocess(tf.constant(data)).numpy(), expected)
+    np.testing.assert_array_equal(loaded.preprocess(tf.constant(data))[0].numpy(), expected)
     for module in (eager, loaded):
         dataset = tf.data.Dataset.from_tensor_slices(data)
         one_by_one = dataset.map(module.decode).batch(4).map(module.normalize)
         assert one_by_one.element_spec.shape.as_list() == [None, *size, channels]
         np.testing.assert_array_equal(next(iter(one_by_one)).numpy(), expected)
         at_once = dataset.batch(3).map(module.preprocess)
-        np.testing.assert_array_equal(np.concatenate([batch.numpy() for batch in at_once]), expected)
+        np.testing.assert_array_equal(np.concatenate([batch.numpy() for batch, _ in at_once]), expected)
 
 
 def test_an_empty_batch(make):
     for module in make():
-        assert module.preprocess(tf.constant([], tf.string)).shape == (0, *SIZE, 3)
+        assert module.preprocess(tf.constant([], tf.string))[0].shape == (0, *SIZE, 3)
 
 
 def test_resize_by_hand(make):
@@ -143,6 +146,50 @@ def test_shrinking_looks_at_all_pixels(make):
         np.testing.assert_allclose(found, 127.5, atol=6)
 
 
+def test_letterbox_by_hand(make):
+    """A 2x4 image fits in 6x5 by 1.25: 2 rows and a half are 2 (of two evens the even one), 5 columns."""
+    for module in make(channels=1, resize="letterbox"):
+        pixels, frame = module.read(encode(np.full((2, 4), 93, np.uint8)))
+        assert pixels.numpy()[..., 0].tolist() == [[93] * 5] * 2 + [[7] * 5] * 4
+        assert frame["sizes"].numpy().tolist() == [2, 4]
+        assert frame["scales"].numpy().tolist() == [1.0, 1.25]
+        assert module.frame(encode(np.full((2, 4), 93, np.uint8)))["scales"].numpy().tolist() == [1.0, 1.25]
+
+
+@pytest.mark.parametrize("resize", ["stretch", "letterbox", "none"])
+def test_frames_and_inputs_of_images_of_several_sizes(make, resize):
+    images = [noise(*SIZE, 3), noise(3, 9, 3, seed=1), noise(11, 2, 3, seed=2)]
+    for module in make(resize=resize):
+        inputs, frame = module.preprocess(tf.constant([encode(image) for image in images]))
+        assert frame["sizes"].numpy().tolist() == [[6, 5], [3, 9], [11, 2]]
+        valid = np.rint(frame["sizes"].numpy() * frame["scales"].numpy()).astype(int).tolist()
+        # Into 6x5 by 5/9: 1.67 rows are 2; by 6/11: 1.09 columns are 1. Padded to multiples of 4: 12x12.
+        fitted = {
+            "stretch": [[6, 5]] * 3,
+            "letterbox": [[6, 5], [2, 5], [6, 1]],
+            "none": [[6, 5], [3, 9], [11, 2]],
+        }
+        assert valid == fitted[resize]
+        assert inputs.shape == (3, *((12, 12) if resize == "none" else SIZE), 3)
+        colour = (np.array(FILL[3]) - MEAN[3]) / STD[3]
+        for one, image, (height, width) in zip(inputs.numpy(), images, valid, strict=True):
+            assert (one[height:] == colour).all()
+            assert (one[:, width:] == colour).all()
+            if image.shape[:2] == (height, width):
+                np.testing.assert_array_equal(one[:height, :width] * STD[3] + MEAN[3], image)
+        assert module.preprocess(tf.constant([], tf.string))[0].shape[0] == 0
+
+
+def test_decoding_alone_is_what_a_batch_has(make):
+    image = noise(3, 9, 3, seed=1)
+    for resize in ("stretch", "letterbox", "none"):
+        for module in make(resize=resize):
+            inputs, _ = module.preprocess(tf.constant([encode(image)]))
+            pixels = module.decode(encode(image))
+            height, width = pixels.shape[:2]
+            np.testing.assert_array_equal(module.normalize(pixels[None])[0], inputs[0, :height, :width])
+
+
 def test_what_is_no_image(make):
     for module in make():
         with pytest.raises(tf.errors.InvalidArgumentError):
@@ -169,7 +216,7 @@ def test_standardized_training_data(data, channels):
     settings = TransformSettings(normalize="standardize", channels=channels)
     module = Preprocessing(fit(statistics, examples.properties["channels"], settings))
     images = [example["image"] for example in read_split(examples, "train").as_numpy_iterator()]
-    found = module.preprocess(tf.constant(images)).numpy().astype(np.float64)
+    found = module.preprocess(tf.constant(images))[0].numpy().astype(np.float64)
     assert found.shape[1:3] == (12, 10)
     np.testing.assert_allclose(found.mean((0, 1, 2)), 0, atol=1e-5)
     np.testing.assert_allclose(found.std((0, 1, 2)), 1, atol=1e-5)
@@ -178,7 +225,7 @@ def test_standardized_training_data(data, channels):
 def test_rescaled_data_are_shares(data):
     examples, statistics = data
     module = Preprocessing(fit(statistics, examples.properties["channels"], TransformSettings()))
-    found = module.preprocess(tf.constant([encode(np.uint8([[0, 255]]))])).numpy()
+    found = module.preprocess(tf.constant([encode(np.uint8([[0, 255]]))]))[0].numpy()
     assert (found.min(), found.max()) == (0, 1)
 
 

@@ -36,6 +36,14 @@ def test_the_best_on_validation_is_run_on_test_once(toys):
     assert counts["trainer 0.1 0"] == 1  # the winner is not trained again
     assert document["models_seen"] == 3
     json.dumps(document, allow_nan=False)
+    told = MetadataStore(toys / "metadata.sqlite").runs()[0]["settings"]["model_card"]["chosen"]
+    assert told == {
+        "sweep": document["sweep"],
+        "candidates": 3,
+        "metric": document["metric"],
+        "split": "validation",
+        **{name: pytest.approx(winner[name]) for name in ("value", "optimism", "corrected")},
+    }
 
 
 def test_the_ledger_tells_of_every_candidate(toys):

@@ -14,6 +14,8 @@ MOVES = {
     "random_flip": {},
     "random_perspective": {"factor": [1.0, 1.0], "scale": 0.5},
     "random_rotation": {"factor": 0.15},
+    "random_scale": {"factor": [0.6, 1.5]},
+    "random_object_crop": {"factor": [0.6, 0.9]},
     "random_shear": {"x_factor": 0.3, "y_factor": 0.3},
     "random_translation": {"height_factor": 0.3, "width_factor": 0.3},
     "random_zoom": {"height_factor": 0.4, "width_factor": 0.4},
@@ -75,7 +77,7 @@ def test_masks_go_with_the_pixels(name):
     judged = masks != 255
     agree = (masks == 1) == (after["images"] > 127)
     assert agree[judged].mean() > 0.99
-    if name not in ("random_flip",):
+    if name not in ("random_flip", "random_object_crop"):
         assert np.all(after["images"][~judged] <= 127)
         assert not judged.all()
 
@@ -113,6 +115,8 @@ def test_padding_stays_padding(name):
         ("rand_augment", {"factor": 0.2}, 1),
         ("cut_mix", {"probability": 0.5}, 2),
         ("random_crop", {"padding": 9}, 1),
+        ("random_mosaic", {}, 4),
+        ("random_object_crop", {}, 1),
     ],
 )
 def test_graphs_move_them_too(name, arguments, count):
@@ -124,6 +128,60 @@ def test_graphs_move_them_too(name, arguments, count):
     expected = augment(name, arguments, batch)
     assert found["bounding_boxes"]["boxes"].shape == (6, count, 4)
     tf.nest.map_structure(lambda a, b: np.testing.assert_allclose(a, b, atol=0.01), found, expected)
+
+
+def test_mosaics_show_four_images_with_their_boxes_and_masks():
+    before = scenes()
+    after = augment("random_mosaic", {"factor": [0.6, 1.0]}, before)
+    found = after["bounding_boxes"]
+    assert found["boxes"].shape == (24, 4, 4)
+    masks = after["segmentation_masks"][..., 0]
+    assert masks.dtype == np.uint8
+    assert ((masks == 1) == (after["images"][..., 0] > 134))[masks != 255].mean() > 0.98
+    assert 1.5 < (found["labels"] == 1).sum(1).mean() <= 4
+    for image, boxes_, labels in zip(after["images"], *found.values(), strict=True):
+        bright = np.zeros_like(image)
+        for x0, y0, x1, y1 in boxes_[labels == 1].round().astype(int):
+            bright[y0:y1, x0:x1] = 255
+        # all that is bright is in a box or in a piece too small for one, and boxes are full
+        assert np.abs(bright - np.where(image > 134, 255, 0)).mean() < 255 * 0.03
+
+
+def test_crops_keep_objects_whose_centres_are_inside():
+    batch = scenes()
+    corner = np.array([[[0.0, 0, 4, 4]]] * 24, np.float32)  # another object, in the corner
+    both = np.concatenate([batch["bounding_boxes"]["boxes"], corner], 1)
+    batch["bounding_boxes"] = {"boxes": both, "labels": np.array([[1, 0]] * 24, np.int32)}
+    after = augment("random_object_crop", {"factor": [0.4, 0.6]}, batch)
+    kept = after["bounding_boxes"]["labels"] >= 0
+    assert kept.any(1).all()  # each crop has an object
+    assert 0 < kept.all(1).sum() < 24 or not kept.all(1).any()
+    for image, box, there in zip(
+        after["images"], after["bounding_boxes"]["boxes"][:, 0], kept[:, 0], strict=True
+    ):
+        if there:
+            np.testing.assert_allclose(box, around(image), atol=1.6)
+
+
+@pytest.mark.parametrize("name", ["random_mosaic", "random_object_crop"])
+def test_number_decides(name):
+    images = [augment(name, {}, scenes(4), number)["images"] for number in (3, 3, 4)]
+    np.testing.assert_array_equal(images[0], images[1])
+    assert np.any(images[0] != images[2])
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("random_scale", {"factor": [1.5, 0.5]}),
+        ("random_scale", {"factor": 2}),
+        ("random_object_crop", {"factor": [0.5, 1.5]}),
+        ("random_mosaic", {"middle": [0.0, 0.5]}),
+    ],
+)
+def test_ranges_must_be_two_numbers_in_order(name, arguments):
+    with pytest.raises(ValueError, match=f"{name}: expected two numbers"):
+        augment(name, arguments, scenes(2))
 
 
 def test_clip_by_hand():

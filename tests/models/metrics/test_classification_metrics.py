@@ -1,5 +1,3 @@
-import math
-
 import numpy as np
 import pytest
 import sklearn.metrics
@@ -127,7 +125,7 @@ def test_multilabel_accuracy_worked_by_hand_and_by_scikit_learn():
     assert found["label_accuracy"][0] == pytest.approx(1 - sklearn.metrics.hamming_loss(truth, scores > 0.5))
 
 
-# === counts and curves ===
+# === counts ===
 
 
 @pytest.mark.parametrize("classes", [2, 3, 11])
@@ -137,40 +135,3 @@ def test_confusion_matrix_equals_scikit_learn(classes):
     predicted = random.integers(0, classes, 60)
     expected = sklearn.metrics.confusion_matrix(truth, predicted, labels=range(classes))
     np.testing.assert_array_equal(metrics.confusion_matrix(predicted, truth, classes), expected)
-
-
-@pytest.mark.parametrize("decimals", [1, 2, 7])
-def test_precision_recall_equals_scikit_learn(decimals):
-    random = np.random.default_rng(decimals)
-    scores = random.uniform(size=150).round(decimals)  # one decimal: ties
-    positive = random.uniform(size=150) < scores
-    precision, recall, thresholds = sklearn.metrics.precision_recall_curve(positive, scores)
-    found = metrics.precision_recall(scores, positive)
-    assert len(found["recall"]) == len(thresholds)
-    # there, thresholds rise, and a point without any threshold is added
-    np.testing.assert_allclose(found["precision"], precision[-2::-1], atol=1e-12)
-    np.testing.assert_allclose(found["recall"], recall[-2::-1], atol=1e-12)
-
-
-def test_precision_recall_is_thinned_but_keeps_its_ends():
-    random = np.random.default_rng(0)
-    scores, positive = random.uniform(size=5000), random.uniform(size=5000) < 0.3
-    whole = metrics.precision_recall(scores, positive, points=5000)
-    thin = metrics.precision_recall(scores, positive, points=50)
-    assert len(whole["recall"]) == 5000
-    assert len(thin["recall"]) == len(thin["precision"]) == 50
-    pairs = set(zip(whole["recall"], whole["precision"], strict=True))
-    assert pairs >= set(zip(thin["recall"], thin["precision"], strict=True))
-    for axis in ("recall", "precision"):
-        assert (thin[axis][0], thin[axis][-1]) == (whole[axis][0], whole[axis][-1])
-    assert thin["recall"][-1] == 1.0
-
-
-def test_precision_recall_of_one_example_and_of_no_positives():
-    assert metrics.precision_recall(np.array([0.4]), np.array([True])) == {
-        "recall": [1.0],
-        "precision": [1.0],
-    }
-    none = metrics.precision_recall(np.array([0.4, 0.3]), np.array([False, False]))
-    assert none == {"recall": [0.0, 0.0], "precision": [0.0, 0.0]}
-    assert all(math.isfinite(value) for values in none.values() for value in values)

@@ -102,7 +102,7 @@ def test_roc_auc_equals_scikit_learn_over_classes(case):
 
 def check_averages(metric, oracle, scores, positive, weights, negatives):
     rankings = Rankings.of(scores, positive, names(scores.shape[1]))
-    found = getattr(rankings, metric)(weights[None])
+    found = rankings(weights[None])
     drawn = positive[weights > 0]
     defined = drawn.any(axis=0) & ~(drawn.all(axis=0) & negatives)
     for label in range(scores.shape[1]):
@@ -124,7 +124,7 @@ def check_averages(metric, oracle, scores, positive, weights, negatives):
 def test_averages_worked_by_hand():
     scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.4, 0.6]])
     positive = np.array([[1, 0], [0, 1], [0, 1], [1, 0]], bool)
-    found = Rankings.of(scores, positive, ["a", "b"]).average_precision(np.ones((1, 4)))
+    found = Rankings.of(scores, positive, ["a", "b"])(np.ones((1, 4)))
     # a: right at ranks 1 and 3 (0.9, 0.8, 0.4); b: right at ranks 1 and 3 (0.7, 0.6, 0.2)
     assert found["average_precision/a"] == pytest.approx((1 + 2 / 3) / 2)
     assert found["average_precision_macro"] == pytest.approx((1 + 2 / 3) / 2)
@@ -135,9 +135,19 @@ def test_averages_worked_by_hand():
 def test_weighted_counts_classes_by_their_positives():
     scores = np.array([[0.9, 0.9, 0.1], [0.8, 0.8, 0.1], [0.7, 0.7, 0.1], [0.6, 0.6, 0.1]])
     positive = np.array([[1, 0, 0], [1, 0, 0], [1, 0, 0], [0, 1, 0]], bool)  # nobody is of the third
-    found = Rankings.of(scores, positive, ["a", "b", "c"]).average_precision(np.ones((1, 4)))
+    found = Rankings.of(scores, positive, ["a", "b", "c"])(np.ones((1, 4)))
     assert found["average_precision_weighted"] == pytest.approx(3 / 4 * 1 + 1 / 4 * 1 / 4)
     assert found["average_precision_macro"] == pytest.approx((1 + 1 / 4) / 2)
+
+
+def test_what_each_average_rests_on():
+    scores = np.array([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.4, 0.6]])
+    positive = np.array([[1, 0], [0, 1], [0, 0], [1, 0]], bool)
+    rests = Rankings.of(scores, positive, ["a", "b"]).rests(4)
+    assert set(rests) == set(Rankings.of(scores, positive, ["a", "b"])(np.ones((1, 4))))
+    assert sorted(rests["average_precision/a"].tolist()) == [0, 3]
+    assert rests["roc_auc/b"].tolist() == [1]
+    assert rests["roc_auc_micro"].tolist() == [0, 1, 2, 3]
 
 
 @pytest.mark.parametrize("part", [1, 7, 100])
@@ -146,9 +156,9 @@ def test_parts_join_to_the_same_values(monkeypatch, part):
     scores = random.uniform(size=(20, 3)).round(1)
     rankings = Rankings.of(scores, random.uniform(size=(20, 3)) < 0.4, names(3))
     weights = random.integers(0, 3, (9, 20))
-    whole = rankings.average_precision(weights) | rankings.roc_auc(weights)
+    whole = rankings(weights)
     monkeypatch.setattr(classification, "_PART", part)
-    for name, values in (rankings.average_precision(weights) | rankings.roc_auc(weights)).items():
+    for name, values in rankings(weights).items():
         np.testing.assert_allclose(values, whole[name], rtol=0, atol=1e-14)
 
 

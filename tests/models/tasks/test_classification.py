@@ -5,6 +5,7 @@ import sklearn.metrics
 import tensorflow as tf
 
 from conveyor.models.metrics.bootstrap import interval, resamples
+from conveyor.models.metrics.proportions import score_interval, wilson
 from conveyor.models.tasks.settings import ClassificationSettings
 from conveyor.models.tasks.task import make_task
 
@@ -49,7 +50,7 @@ def test_loss_equals_cross_entropy_of_the_smoothed_target(smoothing):
     logits = np.random.default_rng(1).normal(size=(5, 3)).astype(np.float32)
     labels = [0, 2, 1, 1, 0]
     targets = tf.stack(
-        [task.annotations({"label": tf.constant(label, tf.int64)})["labels"] for label in labels]
+        [task.annotations({"label": tf.constant(label, tf.int64)}, {}, None)["labels"] for label in labels]
     )
     wanted = np.eye(3)[labels] * (1 - smoothing) + smoothing / 3
     expected = -(wanted * np.log(softmax(logits))).sum(axis=1).mean()
@@ -74,8 +75,8 @@ def test_watched_accuracy_is_the_share_of_right_answers():
 def test_decoding_in_a_graph_equals_numpy():
     task = make()
     logits = (np.random.default_rng(2).normal(size=(40, 3)) * 20).astype(np.float32)
-    decode = tf.function(task.decode, input_signature=[tf.TensorSpec([None, 3], tf.float32)] * 2)
-    found = {name: tensor.numpy() for name, tensor in decode(logits, logits).items()}
+    decode = tf.function(task.decode, input_signature=[*[tf.TensorSpec([None, 3], tf.float32)] * 2, {}])
+    found = {name: tensor.numpy() for name, tensor in decode(logits, logits, {}).items()}
     expected = softmax(logits.astype(np.float64))
     np.testing.assert_allclose(found["probabilities"], expected, atol=1e-6)
     np.testing.assert_array_equal(found["class_id"], logits.argmax(axis=1))
@@ -101,11 +102,24 @@ def test_measure_equals_scikit_learn(classes):
         f"average_precision/{name}": sklearn.metrics.average_precision_score(truth == i, probabilities[:, i])
         for i, name in enumerate(NAMES[:classes])
     }
+    areas = {
+        f"roc_auc/{name}": sklearn.metrics.roc_auc_score(truth == i, probabilities[:, i])
+        for i, name in enumerate(NAMES[:classes])
+    }
     expected = {
         "accuracy": sklearn.metrics.accuracy_score(truth, outputs["class_id"]),
-        "average_precision_macro": np.mean(list(precisions.values())),
         **precisions,
+        **areas,
     }
+    counts, one_hot = np.bincount(truth, minlength=classes), np.eye(classes, dtype=int)[truth]
+    for metric, own, oracle in (
+        ("average_precision", precisions, sklearn.metrics.average_precision_score),
+        ("roc_auc", areas, sklearn.metrics.roc_auc_score),
+    ):
+        values = np.array(list(own.values()))
+        expected[f"{metric}_macro"] = values.mean()
+        expected[f"{metric}_weighted"] = values @ counts / counts.sum()
+        expected[f"{metric}_micro"] = oracle(one_hot.ravel(), probabilities.ravel())
     if classes > 5:
         expected["top5_accuracy"] = sklearn.metrics.top_k_accuracy_score(truth, probabilities, k=5)
     ece = found.pop("ece")
@@ -136,9 +150,7 @@ def test_evaluate_agrees_with_measure_and_its_intervals_hold_the_value(classes):
     assert {name: row["value"] for name, row in found.items()} == task.measure(together(truth, outputs))
     for name, row in found.items():
         assert set(row) == {"value", "low", "high"}
-        assert 0 <= row["low"] <= row["high"] <= 1, name
-        if name != "ece":  # it grows under resampling
-            assert row["low"] <= row["value"] <= row["high"], name
+        assert 0 <= row["low"] <= row["value"] <= row["high"] <= 1, name
     assert found["accuracy"]["low"] < found["accuracy"]["high"]
 
 
@@ -151,10 +163,30 @@ def test_intervals_are_those_of_resampled_examples():
         accuracies.append((weights * correct).sum() / len(truth))
         scores = np.repeat(outputs["probabilities"][:, 1], weights)
         precisions.append(sklearn.metrics.average_precision_score(np.repeat(truth == 1, weights), scores))
-    row = found["accuracy"]
-    assert (row["low"], row["high"]) == pytest.approx(interval(np.array(accuracies)), abs=1e-12)
+    row = found["accuracy"]  # of independent examples: no resamples needed
+    assert (row["low"], row["high"]) == wilson(row["value"], len(truth))
+    assert row["high"] - row["low"] == pytest.approx(np.subtract(*interval(np.array(accuracies))[::-1]), 0.2)
     row = found["average_precision/été"]
-    assert (row["low"], row["high"]) == pytest.approx(interval(np.array(precisions)), abs=1e-12)
+    expected = score_interval(row["value"], np.array(precisions), int((truth == 1).sum()))
+    assert (row["low"], row["high"]) == pytest.approx(expected, abs=1e-12)
+
+
+def test_groups_are_resampled_where_told():
+    truth, outputs = random_case()
+    groups = np.arange(len(truth)) // 6
+    apart, together_ = (make().evaluate(together(truth, outputs), 200, 0, units) for units in (None, groups))
+    for name in ("accuracy", "average_precision_macro"):
+        assert apart[name]["value"] == together_[name]["value"]
+        assert apart[name]["low"] != together_[name]["low"], name
+
+
+def test_a_perfect_model_has_intervals_with_a_width():
+    truth = np.arange(60) % 3
+    found = make().evaluate(together(truth, outputs_of(np.eye(3)[truth] * 0.8 + 0.05)), 50, 0)
+    for name in ("accuracy", "average_precision_macro", "average_precision/été", "roc_auc_micro"):
+        assert found[name]["value"] == found[name]["high"] == pytest.approx(1)
+        assert found[name]["low"] < 0.96, name
+    assert found["average_precision/été"]["low"] < found["average_precision_macro"]["low"]
 
 
 def test_seed_decides_intervals_and_nothing_else():
@@ -186,12 +218,13 @@ def test_class_without_examples_has_no_precision_and_is_left_out_of_the_mean():
     assert found["average_precision_macro"]["low"] is not None
 
 
-def test_class_of_one_example_has_an_interval_from_the_resamples_that_hold_it():
+def test_class_of_one_example_has_no_interval():
     truth, outputs = random_case()
     truth = np.where(truth == 1, 2, truth)
     truth[0] = 1
     row = make().evaluate(together(truth, outputs), 200, seed=0)["average_precision/été"]
-    assert 0 < row["low"] <= row["value"] <= row["high"] <= 1
+    assert 0 < row["value"] <= 1
+    assert row["low"] is row["high"] is None
 
 
 @pytest.mark.parametrize("right", [True, False])
@@ -200,31 +233,38 @@ def test_split_of_one_example(right):
     outputs = outputs_of(np.array([[0.2, 0.7, 0.1] if right else [0.7, 0.2, 0.1]]))
     task = make()
     found = task.evaluate(together(truth, outputs), 20, seed=0)
-    share = float(right)
-    assert found["accuracy"] == {"value": share, "low": share, "high": share}
+    assert found["accuracy"] == {"value": float(right), "low": None, "high": None}
     assert found["average_precision/été"]["value"] == 1.0  # nothing ranks above it
     assert found["average_precision/chat"]["value"] is None
-    assert len(task.plots(together(truth, outputs))) == 3
+    assert len(task.plots(together(truth, outputs), 20)) == 4
 
 
 # === gallery and plots ===
 
 
-def test_badness_is_zero_for_right_answers_and_grows_with_the_error():
+def test_badness_grows_with_the_error_and_is_below_zero_for_right_answers():
     probabilities = np.array([[0.9, 0.1, 0.0], [0.9, 0.1, 0.0], [0.5, 0.4, 0.1], [0.5, 0.4, 0.1]])
     badness = make().badness(together(np.array([0, 1, 1, 2]), outputs_of(probabilities)))
-    np.testing.assert_allclose(badness, [0, 0.9, 0.6, 0.9])
+    np.testing.assert_allclose(badness, [-0.9, 0.9, 0.6, 0.9])
 
 
 def test_caption_tells_truth_answer_and_their_probabilities():
     record = {"targets": 1, "probabilities": np.array([0.125, 0.25, 0.625])}
     assert make().caption(record) == "is été (0.250), taken for 猫 (0.625)"
+    assert make().caption({**record, "targets": 2}) == "is 猫 (0.625)"
 
 
 def test_plots_hold_curve_matrix_and_reliability():
     truth, outputs = random_case()
-    curves, matrix, reliability = make().plots(together(truth, outputs))
-    assert [series["name"] for series in curves["series"]] == NAMES[:3]
+    curves, roc, matrix, reliability = make().plots(together(truth, outputs), 100)
+    for plot in (curves, roc):
+        assert [series["name"] for series in plot["series"]] == NAMES[:3]
+        for series in plot["series"]:
+            assert np.all(np.array(series["low"]) <= series["y"])
+            assert np.all(np.array(series["high"]) >= series["y"])
+    assert (curves["x"], curves["y"]) == ("recall", "precision")
+    assert (roc["x"], roc["y"]) == ("false positive rate", "true positive rate")
+    assert make().plots(together(truth, outputs))[0]["series"][0]["low"] == []
     expected = sklearn.metrics.confusion_matrix(truth, outputs["class_id"])
     assert (matrix["labels"], matrix["values"]) == (NAMES[:3], expected.tolist())
     model, diagonal = reliability["series"]
@@ -241,7 +281,7 @@ def test_curves_are_of_the_classes_with_the_lowest_precision():
     values = task.measure(together(truth, outputs_of_names(probabilities, classes)))
     defined = sorted(classes[:13], key=lambda name: values[f"average_precision/{name}"])
     curves = task.plots(together(truth, outputs_of_names(probabilities, classes)))[0]
-    assert {series["name"] for series in curves["series"]} == set(defined[:10])
+    assert {series["name"] for series in curves["series"]} == set(defined[:6])
 
 
 def outputs_of_names(probabilities, names):

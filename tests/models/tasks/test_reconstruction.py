@@ -22,7 +22,7 @@ def png(pixels):
 
 def served(task, inputs, found):
     code = np.zeros((len(inputs), 3), np.float32)
-    outputs = task.decode(tf.constant(inputs), {"reconstruction": tf.constant(found), "code": code})
+    outputs = task.decode(tf.constant(inputs), {"reconstruction": tf.constant(found), "code": code}, {})
     return {name: np.asarray(values) for name, values in outputs.items()}
 
 
@@ -119,7 +119,7 @@ def test_decoding_in_a_graph_equals_eagerly():
     inputs, found = images(seed=1), images(seed=2)
     eager = served(task, inputs, found)
     decode = tf.function(task.decode)
-    graph = decode(tf.constant(inputs), {"reconstruction": tf.constant(found), "code": tf.zeros((5, 3))})
+    graph = decode(tf.constant(inputs), {"reconstruction": tf.constant(found), "code": tf.zeros((5, 3))}, {})
     for name, values in eager.items():
         np.testing.assert_array_equal(graph[name], values)
 
@@ -142,7 +142,7 @@ def test_record_compares_with_the_clean_image():
     task = make(noise=0.3)
     truth, found = np.round(images() * 255) / np.float32(255), images(seed=3)
     encoded = np.array([png(one) for one in truth], object)
-    records = task.record(encoded, served(task, images(seed=4), found))
+    records = task.record({"image": encoded}, served(task, images(seed=4), found))
     np.testing.assert_allclose(records["mse"], metrics.squared_error(truth, found), rtol=1e-6)
     assert all(len(column) == 5 for column in records.values())
     assert {column.dtype.kind for column in records.values()} <= {"f", "b"}
@@ -151,7 +151,7 @@ def test_record_compares_with_the_clean_image():
 def test_record_resizes_the_truth_as_the_model_input_is():
     found = images(1, side=6)
     encoded = np.array([png(np.full((24, 32, 1), 0.2, np.float32))], object)
-    records = make().record(encoded, served(make(), found, np.full_like(found, 0.2)))
+    records = make().record({"image": encoded}, served(make(), found, np.full_like(found, 0.2)))
     assert records["mse"] == pytest.approx([0], abs=1e-6)
 
 
@@ -159,7 +159,7 @@ def test_measure_is_the_mean_and_lies_in_the_interval():
     task = make()
     truth, found = np.round(images(30) * 255) / np.float32(255), images(30, seed=3)
     encoded = np.array([png(one) for one in truth], object)
-    records = task.record(encoded, served(task, truth, found))
+    records = task.record({"image": encoded}, served(task, truth, found))
     values = task.measure(records)
     assert list(values) == ["bce", "mse", "psnr", "ssim", "anomaly_share"]
     assert values["mse"] == pytest.approx(records["mse"].mean())
@@ -185,7 +185,7 @@ def test_worst_is_what_is_least_like_its_image():
 
 def test_picture_shows_what_was_asked_and_what_came_back():
     asked, found = images(1)[0], images(1, seed=2)[0]
-    picture = tf.io.decode_png(make().picture(png(asked), {"reconstruction": found})).numpy()
+    picture = tf.io.decode_png(make().picture(png(asked), {"reconstruction": found}, {})).numpy()
     assert picture.shape == (12, 14 + 1 + 14, 1)
     np.testing.assert_array_equal(picture[:, :14], np.round(asked * 255))
     np.testing.assert_array_equal(picture[:, 15:], np.round(found * 255))
@@ -204,3 +204,60 @@ def test_outputs_that_do_not_fit_are_told(change, said):
     problem = make().check(change(served(make(), images(seed=1), images(seed=2))))
     assert said in problem
     assert bool(problem) is bool(said)
+
+
+# === anomalies among labelled images ===
+
+LABELS = np.array([0, 1, 0, 1, 0])
+
+
+def labelled(**settings):
+    """Squared errors by size: 0.1 (normal), 0.2 (anomaly), 0.3 (normal), 0.4 (anomaly), 0.05 (normal)."""
+    task = make(normal=["a"], **settings)
+    task.threshold = 0.35
+    zeros = np.zeros((5, 12, 14, 1), np.float32)
+    errors = np.sqrt(np.float32([0.1, 0.2, 0.3, 0.4, 0.05]))
+    outputs = served(task, zeros, zeros + errors[:, None, None, None])
+    encoded = np.array([png(one) for one in zeros], object)
+    return task, task.record({"image": encoded, "label": LABELS}, outputs)
+
+
+def test_anomaly_metrics_worked_by_hand():
+    """By falling score: 0.4+ 0.3- 0.2+ 0.1- 0.05-. AP = (1 + 2/3) / 2; of 6 pairs 3 + 2 are in order."""
+    task, records = labelled()
+    values = task.measure(records)
+    assert values["anomaly_average_precision"] == pytest.approx(5 / 6)
+    assert values["anomaly_roc_auc"] == pytest.approx(5 / 6)
+    assert values["anomaly_share"] == pytest.approx(1 / 5)
+    found = task.evaluate(records, 200, 0)
+    assert all(found[name]["low"] < 5 / 6 < found[name]["high"] for name in list(values)[-2:])
+    assert task.learns_from(LABELS).tolist() == [True, False, True, False, True]
+
+
+def test_anomaly_metrics_are_undefined_without_anomalies():
+    task, records = labelled()
+    normal = {name: column[LABELS == 0] for name, column in records.items()}
+    assert task.evaluate(normal, 20, 0)["anomaly_roc_auc"] == {"value": None, "low": None, "high": None}
+    assert len(task.plots(normal, 20)) == 3
+
+
+def test_labels_show_in_truth_captions_and_plots():
+    task, records = labelled()
+    example = {"image": tf.constant(b"x"), "label": tf.constant(1, tf.int64)}
+    assert set(task.truth(example)) == {"image", "label"}
+    assert set(make().truth(example)) == {"image"}
+    row = {name: column[1] for name, column in records.items()}
+    assert task.caption(row).endswith("(is anomaly, taken for normal)")
+    precision, roc, histogram = task.plots(records, 20)
+    assert [len(plot["series"]) for plot in (precision, roc)] == [1, 1]
+    assert {one["name"]: sum(one["y"]) for one in histogram["series"]} == {"normal": 3, "anomalies": 2}
+
+
+def test_without_normal_classes_no_label_is_looked_at():
+    assert make().learns_from is None
+    assert not any(name.startswith("anomaly_a") for name in make().weighted(labelled()[1])(np.ones((1, 5))))
+
+
+def test_normal_must_be_classes():
+    with pytest.raises(ValueError, match=r"classes, which are a, b\. Received: cat"):
+        make(normal=["a", "cat"])

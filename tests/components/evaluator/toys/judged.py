@@ -22,7 +22,7 @@ def make_examples(folder: pathlib.Path, **columns) -> Examples:
     count = len(next(iter(columns.values())))
     examples = Examples(folder, {"splits": {"train": 0, "test": count}, "classes": CLASSES})
     examples.facts_dir.mkdir(parents=True)
-    facts = {"key": [str(number) for number in range(count)], **columns}
+    facts = {"key": [str(number) for number in range(count)], "group": [""] * count, **columns}
     pyarrow.parquet.write_table(pa.table(facts), examples.facts_dir / "test-0.parquet")
     return examples
 

@@ -90,13 +90,15 @@ def sealed(artifact):
     return artifact
 
 
-def make_examples(folder: pathlib.Path, source: pathlib.Path, **settings) -> Examples:
+def make_examples(folder: pathlib.Path, source: pathlib.Path, kind="folder", **settings) -> Examples:
     examples = new(folder, Examples)
-    ingest(examples, ExampleGenSettings(source=f"folder:{source}", **settings))
+    ingest(examples, ExampleGenSettings(source=f"{kind}:{source}", **settings))
     return sealed(examples)
 
 
-def make_graph(folder: pathlib.Path, examples: Examples) -> TransformGraph:
+def make_graph(
+    folder: pathlib.Path, examples: Examples, settings: TransformSettings | None = None
+) -> TransformGraph:
     statistics, graph = new(folder, Statistics), new(folder, TransformGraph)
     scratch = new(folder, Anomalies).path
     context = Context(scratch=scratch)
@@ -108,7 +110,7 @@ def make_graph(folder: pathlib.Path, examples: Examples) -> TransformGraph:
         statistics=statistics,
         anomalies=None,
         transform_graph=graph,
-        settings=TransformSettings(normalize="standardize"),
+        settings=settings or TransformSettings(normalize="standardize"),
         context=context,
     )
     return sealed(graph)

@@ -1,0 +1,120 @@
+"""Images that keep their sizes: windows of them for training, whole and padded for evaluation."""
+
+import typing
+
+import tensorflow as tf
+
+from conveyor.models.augmentation import boxes
+from conveyor.models.augmentation.steps import VOID
+from conveyor.models.ops.images import padded_size
+from conveyor.models.tasks.task import Batch
+
+_MAPS = "images", "segmentation_masks"  # what has a row for each row of the image
+
+
+class Windows:
+    """What becomes of decoded examples, whose images have sizes of their own.
+
+    Args:
+        document: Of a TransformGraph, with `resize` none.
+    """
+
+    def __init__(self, document: dict[str, typing.Any]):
+        self._size = (document["height"], document["width"])
+        self._stride, self._fill = document["stride"], tf.constant(document["fill"], tf.uint8)
+
+    def cut(self, example: Batch, seed: tf.Tensor) -> Batch:
+        """Returns a random window of an example; where the image is smaller, it is padded.
+
+        Args:
+            example: `images` uint8 [height, width, channels]; maybe `segmentation_masks` and
+                `bounding_boxes`, which are cut too; what has other keys stays as it is.
+            seed: int32 [2]; decides where.
+        """
+        size = tf.shape(example["images"])[:2]
+        room = tf.cast(tf.maximum(size - self._size, 0) + 1, tf.float32)
+        corner = tf.cast(tf.random.stateless_uniform([2], seed) * room, tf.int32)
+        corner = tf.minimum(corner, tf.maximum(size - self._size, 0))  # floats may round up
+        found = {**example, "images": self._window(example["images"] - self._fill, corner, 0) + self._fill}
+        if "segmentation_masks" in example:
+            found["segmentation_masks"] = self._window(example["segmentation_masks"], corner, VOID)
+        if "bounding_boxes" in example:
+            found["bounding_boxes"] = self._cut_boxes(example["bounding_boxes"], corner)
+        return found
+
+    def _window(self, pixels: tf.Tensor, corner: tf.Tensor, fill: int) -> tf.Tensor:
+        height, width = self._size
+        taken = pixels[corner[0] : corner[0] + height, corner[1] : corner[1] + width]
+        missing = tf.constant(self._size) - tf.shape(taken)[:2]
+        padded = tf.pad(taken, [[0, missing[0]], [0, missing[1]], [0, 0]], constant_values=fill)
+        return tf.ensure_shape(padded, [height, width, pixels.shape[-1]])
+
+    def _cut_boxes(self, found: boxes.Boxes, corner: tf.Tensor) -> boxes.Boxes:
+        shift = tf.cast(tf.tile(corner[::-1], [2]), tf.float32)
+        moved = {"boxes": found["boxes"] - shift, "labels": found["labels"]}
+        return boxes.clip(moved, boxes.image_window(self._size)[0])
+
+    def batched(self, examples: tf.data.Dataset, size: int) -> tf.data.Dataset:
+        """Returns batches of whole images, padded like the largest of the batch; masks with void."""
+
+        def shifted(example: Batch) -> Batch:  # so that padding with 0 is padding with the colour
+            return {**example, "images": example["images"] - self._fill}
+
+        values = {name: _fill_of(name, spec) for name, spec in examples.element_spec.items()}
+        return examples.map(shifted).padded_batch(size, padding_values=values).map(self._pad_to_stride)
+
+    def _pad_to_stride(self, batch: Batch) -> Batch:
+        shape = tf.shape(batch["images"])[1:3]
+        missing = padded_size(shape[tf.newaxis], self._stride) - shape
+        edges = [[0, 0], [0, missing[0]], [0, missing[1]], [0, 0]]
+        found = {**batch, "images": tf.pad(batch["images"], edges) + self._fill}
+        if "segmentation_masks" in batch:
+            found["segmentation_masks"] = tf.pad(batch["segmentation_masks"], edges, constant_values=VOID)
+        return found
+
+
+class Flat:
+    """Decoded examples in memory, of images of all sizes, one after another in one buffer.
+
+    Args:
+        examples: Decoded examples, in stored order.
+        batched: From examples of one size and a number to batches.
+        count: How many there are.
+    """
+
+    def __init__(
+        self,
+        examples: tf.data.Dataset,
+        batched: typing.Callable[[tf.data.Dataset, int], tf.data.Dataset],
+        count: int,
+    ):
+        spec = examples.element_spec
+        names = [name for name in _MAPS if name in spec]
+        self._others: Batch = {}
+        if rest := spec.keys() - set(names):
+            others = examples.map(lambda example: {name: example[name] for name in sorted(rest)})
+            with tf.device("CPU:0"):
+                self._others = batched(others, count).get_single_element()
+        maps = list(examples.map(lambda example: {name: example[name] for name in names}))
+        with tf.device("CPU:0"):
+            self._sizes = tf.constant([example["images"].shape[:2] for example in maps], tf.int64)
+            self._starts = tf.cumsum(tf.reduce_prod(self._sizes, 1), exclusive=True)
+            self._pixels = {
+                name: tf.concat([tf.reshape(example[name], [-1]) for example in maps], 0) for name in names
+            }
+        self._channels = {name: spec[name].shape[-1] for name in names}
+
+    def take(self, position: tf.Tensor) -> Batch:
+        """Returns one example, in a graph."""
+        size, start = self._sizes[position], self._starts[position]
+        found = tf.nest.map_structure(lambda values: values[position], self._others)
+        for name, channels in self._channels.items():
+            part = tf.slice(self._pixels[name], [start * channels], [size[0] * size[1] * channels])
+            found[name] = tf.reshape(part, [size[0], size[1], channels])
+        return found
+
+
+def _fill_of(name: str, spec: typing.Any) -> typing.Any:
+    """Returns what an annotation is padded with."""
+    value = {"images": 0, "segmentation_masks": VOID}.get(name, -1)
+    return tf.nest.map_structure(lambda one: tf.cast(value, one.dtype), spec)

@@ -1,0 +1,1 @@
+"""Region-based detectors: Faster R-CNN, and with masks Mask R-CNN."""
