@@ -18,6 +18,7 @@ from conveyor.components.artifacts import Examples
 from conveyor.components.evaluator.predict import Predicted, new_galleries, predict
 from conveyor.components.evaluator.saved_model import open_served
 from conveyor.components.evaluator.settings import EvaluatorSettings
+from conveyor.models.metrics.records import common_shape, filled
 from conveyor.pipeline.errors import UserError
 
 _PART = 1 << 14  # examples of a part, about
@@ -116,13 +117,13 @@ def _join(parts: list[_Part], folder: pathlib.Path, settings: EvaluatorSettings)
 def _joined(files: list[pathlib.Path], folder: pathlib.Path) -> np.ndarray:
     """Returns the arrays of files one after the other, mapped from a new file."""
     parts = [np.load(file, mmap_mode="r") for file in files]
-    shape = (sum(map(len, parts)), *parts[0].shape[1:])
+    row = common_shape(parts)  # parts may differ, as in the number of objects
     dtype = np.result_type(*{part.dtype for part in parts})  # of strings, the longest
     target = folder / files[0].name
-    whole = np.lib.format.open_memmap(target, "w+", dtype, shape)
+    whole = np.lib.format.open_memmap(target, "w+", dtype, (sum(map(len, parts)), *row))
     end = 0
     for part in parts:
-        whole[end : end + len(part)] = part
+        whole[end : end + len(part)] = filled(part, row)
         end += len(part)
     whole.flush()
     return np.load(target, mmap_mode="r")

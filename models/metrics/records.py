@@ -15,11 +15,17 @@ def join(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 
 def _join(columns: list[np.ndarray]) -> np.ndarray:
-    shape = tuple(max(sides) for sides in zip(*(column.shape[1:] for column in columns), strict=True))
-    return np.concatenate([_filled(column, shape) for column in columns])
+    shape = common_shape(columns)
+    return np.concatenate([filled(column, shape) for column in columns])
 
 
-def _filled(column: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+def common_shape(columns: Sequence[np.ndarray]) -> tuple[int, ...]:
+    """Returns the smallest shape that holds a row of each of the columns, [n, ...] each."""
+    return tuple(max(sides) for sides in zip(*(column.shape[1:] for column in columns), strict=True))
+
+
+def filled(column: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Returns a column with rows of a shape, filled up at the end with -1 or False."""
     if column.shape[1:] == shape:
         return column
     missing = [(0, side - own) for side, own in zip(shape, column.shape[1:], strict=True)]

@@ -52,3 +52,12 @@ def test_what_cannot_be_judged_is_told(run, tmp_path):
     examples = type(run.examples)(run.examples.path, {**run.examples.properties, "classes": ["chat", "été"]})
     with pytest.raises(UserError, match="cannot be judged"):
         predict_in_parts(examples, run.model.saved_model, settings(), tmp_path)
+
+
+def test_parts_with_more_and_fewer_objects_are_filled_up(tmp_path):
+    columns = [np.array([[1, 2]]), np.array([[3, 4, 5], [6, 7, 8]])]
+    files = [tmp_path / str(number) / "labels.npy" for number in range(2)]
+    for file, column in zip(files, columns, strict=True):
+        file.parent.mkdir()
+        np.save(file, column)
+    np.testing.assert_array_equal(parts_module._joined(files, tmp_path), [[1, 2, -1], [3, 4, 5], [6, 7, 8]])

@@ -120,7 +120,8 @@ def training(model=None, seed=0, **fit) -> TrainerSettings:
     """Settings of a short training of the linear model; `fit` may hold settings of the optimiser."""
     names = ("name", "learning_rate", "weight_decay", "momentum", "ema", "clip_norm")
     optimizer = {"learning_rate": 0.01, **{name: fit.pop(name) for name in names if name in fit}}
-    fit = {"epochs": 3, "batch_size": 10, "optimizer": optimizer, **fit}
+    # float32, so that the numbers are the same on every machine
+    fit = {"epochs": 3, "batch_size": 10, "optimizer": optimizer, "precision": "float32", **fit}
     return TrainerSettings(task={}, model=model or {"family": "linear"}, fit=fit, seed=seed)
 
 
