@@ -57,6 +57,8 @@ class SSD(Detector):
     object detection", ICCV 2017, for the pyramid and the shared head.
     """
 
+    features_layer = "features"
+
     def __init__(
         self,
         image_shape,
@@ -90,17 +92,16 @@ class SSD(Detector):
         head = _Head(filters, head_convolutions, len(found[0]), outputs, class_loss != "mining")
         # === functional ===
         network = feature_levels(backbone, image_shape, finest, coarsest)
-        if pyramid:
-            maps = feature_pyramid(network.maps, filters, coarsest)
-        else:
-            maps = _extended(network.maps, filters, coarsest)
+        maps = dict(network.maps)
+        last = max(maps)
+        maps[last] = keras.layers.Identity(name="features")(maps[last])
+        maps = feature_pyramid(maps, filters, coarsest) if pyramid else _extended(maps, filters, coarsest)
         super().__init__(
             inputs=network.inputs,
             outputs=head(maps, shared=pyramid),
             detections=detections,
             **kwargs,
         )
-        self.features_layer = _layer_of(network.maps[max(network.maps)])
         self.stands_on(network.source)
         self.classes = classes
         self.positive_iou = positive
@@ -156,11 +157,10 @@ class SSD(Detector):
         if how["class_loss"] == "mining":
             class_loss = self._mined(logits, labels, positive)
         else:
-            wanted, alpha = tf.one_hot(labels, self.classes), _ALPHA
-            if how["class_loss"] == "quality":
-                reached = tf.stop_gradient(iou(decode(offsets, anchors), boxes))
-                wanted, alpha = wanted * reached[..., tf.newaxis], None
-            loss = sigmoid_focal(logits, wanted, how["focal_gamma"], alpha)
+            wanted, quality = tf.one_hot(labels, self.classes), how["class_loss"] == "quality"
+            if quality:
+                wanted *= tf.stop_gradient(iou(decode(offsets, anchors), boxes))[..., tf.newaxis]
+            loss = sigmoid_focal(logits, wanted, how["focal_gamma"], None if quality else _ALPHA)
             counts = tf.cast(matched != IGNORED, tf.float32)[..., tf.newaxis]
             class_loss = tf.reduce_sum(loss * counts)
         return {"box_loss": how["box_weight"] * box_loss, "class_loss": class_loss / count}
@@ -210,10 +210,6 @@ def _check(image_shape, anchors, shapes):
         )
     if anchors == "auto" and shapes is None:
         raise ValueError("expected boxes to fit the anchors to, or shapes. Received: anchors='auto'")
-
-
-def _layer_of(tensor):
-    return tensor._keras_history.operation.name
 
 
 def _extended(maps, filters, coarsest):

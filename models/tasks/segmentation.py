@@ -31,9 +31,14 @@ class Segmentation:
     Args:
         settings: Settings of the task.
         classes: Names of the classes, in the order of the masks' indices.
+
+    Raises:
+        ValueError: There are not two of them.
     """
 
     def __init__(self, settings: SegmentationSettings, classes: list[str]):
+        if len(classes) < 2:
+            raise ValueError(f"expected masks of two classes or more. Received: {', '.join(classes) or 'none'}")
         self.settings = settings
         self.classes = classes
         self.class_weights: list[float] | None = None

@@ -11,11 +11,34 @@ from small_images import class_files, write_files
 from conveyor.components.experiment import Experiment, load_experiment, shipped_configs
 
 ROOT = pathlib.Path(__file__).parents[2]
-ONLINE = {"cifar10_resnet", "flowers_finetune", "voc_ssd"}  # data and weights are downloaded, which is not done here
-OFFLINE = {
-    "flowers_finetune": ("model.backbone.weights=none", "transform.size=[32, 32]"),
-    "voc_ssd": ("model.backbone.backbone.weights=none",),
+# data and weights are downloaded, which is not done here
+ONLINE = {"cifar10_resnet", "flowers_finetune", "pets_unet", "voc_ssd"}
+# Not trained to the end yet, so without a figure.
+UNMEASURED = {
+    "bccd_faster_rcnn",
+    "bccd_ssd",
+    "mnist_denoiser",
+    "nuclei_fcn",
+    "nuclei_mask_rcnn",
+    "nuclei_unet",
+    "scenes_fcn",
 }
+SMALLER = {  # what SMALL does not shrink; weights that would be downloaded
+    "bccd_faster_rcnn": ("model.backbone.width=4", "model.filters=8"),
+    "bccd_ssd": ("model.backbone.filters=[4, 4, 8, 8, 8]",),
+    "cifar10_resnet": ("model.depth=8",),
+    "flowers_finetune": (
+        "model.backbone={application: mobilenet, weights: none}",
+        "transform.size=[32, 32]",
+    ),
+    "nuclei_fcn": ("model.filters=[4, 4, 8, 8]",),
+    "nuclei_mask_rcnn": ("model.backbone.width=4", "model.filters=8"),
+    "nuclei_unet": ("model.filters=[4, 4, 8, 8]",),
+    "pets_unet": ("model.backbone.backbone.weights=none",),
+    "voc_ssd": ("model.backbone.backbone={application: mobilenet, weights: none}",),
+}
+# Their families go all the way with other configs; networks of that size take long.
+UNTIL = dict.fromkeys(("flowers_finetune", "pets_unet", "voc_ssd"), ("--until", "trainer"))
 BEFORE = {"finetune_from_autoencoder": "mnist_autoencoder"}  # what must have been run
 SLOW_TO_LEARN = {"cifar10_resnet", "deep_versus_wide", "flowers_finetune"}  # in one epoch
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -28,7 +51,7 @@ def test_header_and_validity(name):
     assert f"conveyor run {name}" in head
     assert "minute" in head
     measured = re.search(r"\d+\.\d+ \[\d+\.\d+, \d+\.\d+\]", head)
-    assert measured or name in ONLINE, "the expected metric with its interval"
+    assert measured or name in ONLINE | UNMEASURED, "the expected metric with its interval"
     assert isinstance(load_experiment(name), Experiment)
 
 
@@ -38,11 +61,11 @@ def test_runs_shrunk(shared, name):
     asks = {"objects", "mask"} & set(load_experiment(name).task.needs)
     source = ("digit_scenes:scenes,count=20,size=64", "transform.size=[64, 64]") if asks else ("digits",)
     small = [*shared.SMALL, f"data.source={source[0]}", *source[1:]]
-    small += ["trainer.epochs=1", "evaluator.bootstrap=20"]
+    small += ["trainer.epochs=1", "evaluator.bootstrap=20", "evaluator.gap=false"]
     if name in BEFORE:
         shared.run(BEFORE[name], *small, extra=["--until", "trainer"])
-    summary = shared.run(name, *small, *OFFLINE.get(name, ()))
-    assert summary["pushed"]
+    summary = shared.run(name, *small, *SMALLER.get(name, ()), extra=UNTIL.get(name, ()))
+    assert summary["pushed"] or name in UNTIL
     values = {metric: found["value"] for metric, found in summary["metrics"].items()}
     assert all(math.isfinite(value) for value in values.values() if value is not None)
     chance = 0.1

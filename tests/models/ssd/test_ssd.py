@@ -142,3 +142,20 @@ def test_losses_are_float32_where_layers_are_bfloat16():
     asked = targets([[[2, 2, 10, 10]]] * 2, [[1]] * 2)
     found = model.losses_of(None, asked, answer, training=True)
     assert {value.dtype for value in found.values()} == {tf.float32}
+
+
+@pytest.mark.slow
+def test_a_backbone_that_was_trained_before_learns_as_its_settings_say(tmp_path):
+    backbone = {
+        "family": "pretrained",
+        "backbone": {"application": "mobilenet-v2", "weights": "none"},
+        "frozen_epochs": 2,
+    }
+    model = SSD((64, 96, 3), 2, backbone, coarsest=6, filters=8)
+    assert [len(level) // 6 for level in model.anchor_levels] == [8 * 12, 4 * 6, 2 * 3, 1 * 2]
+    assert model.frozen_epochs == 2
+    assert model.backbone().output_shape == (None, 2, 3, 1280)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras", safe_mode=True)
+    images = np.random.default_rng(0).random((2, 64, 96, 3), dtype=np.float32)
+    np.testing.assert_array_equal(again(images)["logits"], model(images)["logits"])

@@ -94,6 +94,11 @@ def test_watched_iou_leaves_void_out():
     assert (watched.name, float(watched.result())) == ("mean_iou", 0.5)
 
 
+def test_one_class_is_nothing_to_tell_apart():
+    with pytest.raises(ValueError, match="two classes or more"):
+        make_task(SegmentationSettings(kind="segmentation"), ["ground"])
+
+
 # === serving ===
 
 
