@@ -44,9 +44,10 @@ def test_similarity_is_the_same_map(degrees, scale, down, right):
 @pytest.mark.parametrize("side", [28, 42])
 def test_affine_moves_are_what_the_sampler_does(side):
     images = np.random.default_rng(0).random((6, side, side, 2), np.float32)
-    drawn = np.random.default_rng(1).normal(0, 0.5, (6, 6)).astype(np.float32) + [1, 0, 0, 0, 1, 0]
-    expected = sample(images, GridGenerator((side, side))(drawn.astype(np.float32)))
-    found = random_distortion._move_affine(tf.constant(images), tf.constant(drawn, tf.float32))
+    identity = np.array([1, 0, 0, 0, 1, 0])
+    drawn = (identity + np.random.default_rng(1).normal(0, 0.5, (6, 6))).astype(np.float32)
+    expected = sample(images, GridGenerator((side, side))(drawn))
+    found = random_distortion._move_affine(tf.constant(images), tf.constant(drawn))
     np.testing.assert_allclose(found, expected, atol=1e-3)
 
 
