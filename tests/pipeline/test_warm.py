@@ -72,6 +72,7 @@ def test_result_and_content(run, process, control, tmp_path):
     assert run(process()) == {
         "properties": {"fitted": {"epochs": [1, 2]}},
         "looks": [{"split": "test", "purpose": "report"}],
+        "notes": [],
     }
     assert (tmp_path / "fitted" / "text.txt").read_text() == "data, fitted "
     # the result took no place on a disk, which may be full

@@ -9,12 +9,17 @@ from conveyor.components.trainer.settings import FitSettings
 from conveyor.models.build import FAMILIES, build_model
 from conveyor.models.families import FamilySettings
 from conveyor.models.model import Model
+from conveyor.models.tasks.settings import TaskSettings
+from conveyor.models.tasks.task import make_task
 from conveyor.pipeline.errors import UserError
 
 NAMES = ["sgd", "adam", "adamw", "rmsprop", "lion", "lamb", "muon"]
+LEVELS = {"family": "cnn", "filters": [4, 4, 4, 4, 4], "strides": 2, "pool_size": 1}
 NEEDED = {  # settings of families that have no default
+    "faster_rcnn": {"backbone": LEVELS},
     "pretrained": {"backbone": {"application": "mobilenet", "weights": "none"}},
     "spatial_transformer": {"classifier": {"family": "cnn"}},
+    "ssd": {"backbone": LEVELS},
 }
 KERAS = {"sgd": "SGD", "adam": "AdamW", "adamw": "AdamW", "rmsprop": "RMSprop"}
 
@@ -123,8 +128,8 @@ def test_decay_of_layers_with_unusual_weights():
 def test_decay_is_of_the_kernels_of_every_family(name):
     values = {"family": name, **NEEDED.get(name, {})}
     settings = pydantic.TypeAdapter(FamilySettings).validate_python(values)
-    arguments = {"classes": 3} if "classification" in settings.tasks else {}
-    model = build_model(settings, (32, 32, 3), arguments)
+    task = pydantic.TypeAdapter(TaskSettings).validate_python({"kind": settings.tasks[0]})
+    model = build_model(settings, (32, 32, 3), make_task(task, list("abc")).model_arguments())
     decay = {variable.path: decays(variable) for variable in model.trainable_variables}
     assert any(decay.values())
     for path, decayed in decay.items():

@@ -54,7 +54,7 @@ def test_what_is_no_distribution(wrong):
         ({"seed": {"int": [0, 3]}}, "sweep.seeds"),
         ({"model": {"choice": [CNN]}, "model.dropout": {"uniform": [0, 0.5]}}, "part of it"),
         ({"model.dropout": {"uniform": [0, 1.5]}}, "model.dropout: 1.5"),
-        ({"model": {"choice": {"good": CNN, "bad": {"family": "cmn"}}}}, "did you mean 'cnn'"),
+        ({"model": {"choice": {"good": CNN, "bad": {"family": "cnnn"}}}}, "did you mean 'cnn'"),
         ({"model": {"choice": {"good": CNN, "bad": {"family": "cmn"}}}}, "model: bad"),
     ],
 )

@@ -32,7 +32,7 @@ def greedy(overlaps):
 def by_loops(anchors, boxes, labels, ignored, positive, negative):
     overlaps = np.array(box_ops.matrix(box_ops.iou, boxes, anchors))
     overlaps[(labels < 0) | ignored] = 0
-    inside = np.array(box_ops.matrix(box_ops.coverage, anchors, boxes))[:, (labels >= 0) & ignored]
+    inside = np.array(box_ops.matrix(box_ops.coverage, anchors, boxes))[:, ignored]
     matched = []
     for column, forced, share in zip(overlaps.T, greedy(overlaps), inside, strict=True):
         if forced >= 0:
