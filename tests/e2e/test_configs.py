@@ -37,8 +37,21 @@ SMALLER = {  # what SMALL does not shrink; weights that would be downloaded
     "pets_unet": ("model.backbone.backbone.weights=none",),
     "voc_ssd": ("model.backbone.backbone={application: mobilenet, weights: none}",),
 }
-# Their families go all the way with other configs; networks of that size take long.
-UNTIL = dict.fromkeys(("flowers_finetune", "pets_unet", "voc_ssd"), ("--until", "trainer"))
+# Their families go all the way with other configs; networks of the size of the first two take long.
+UNTIL = {
+    **dict.fromkeys(("pets_unet", "voc_ssd"), ("--until", "transform")),
+    **dict.fromkeys(
+        (
+            "flowers_finetune",
+            "mnist_cnn_r",
+            "mnist_cnn_rts",
+            "mnist_stn_rts",
+            "nuclei_fcn",
+            "nuclei_mask_rcnn",
+        ),
+        ("--until", "trainer"),
+    ),
+}
 BEFORE = {"finetune_from_autoencoder": "mnist_autoencoder"}  # what must have been run
 SLOW_TO_LEARN = {"cifar10_resnet", "deep_versus_wide", "flowers_finetune"}  # in one epoch
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
