@@ -22,7 +22,8 @@ class FCN(Segmenter):
         backbone: Settings of a classifier, with its `family`, in place of the blocks; or None.
         filters: Of each block. Play no part with a backbone.
         convolutions: In each block.
-        skips: Finer maps that are scored too; with five blocks 0, 1 and 2 are FCN-32s, -16s and -8s.
+        skips: Finer maps that are scored too; with five blocks 0, 1 and 2 are FCN-32s, -16s and -8s; 5 has
+            the first block's map of the image's size too.
         head_filters: Of the two convolutions before the last map is scored; 0 for none.
         head_kernel: Side of the first of them.
 
@@ -77,9 +78,12 @@ class FCN(Segmenter):
         for level in finer[:skips]:
             scores = _enlarged(scores, classes, 2 ** (at - level), f"larger_{level}")
             fine = keras.layers.Conv2D(classes, 1, kernel_initializer="zeros", name=f"score_{level}")
-            scores = keras.layers.Add(name=f"sum_{level}")([fine(maps[level]), scores])
+            fine = fine(maps[level])
+            scores = keras.layers.Add(name=f"sum_{level}")([fine, scores])
             at = level
-        logits = _enlarged(scores, classes, 2**at, "logits", dtype="float32")
+        if at:
+            scores = _enlarged(scores, classes, 2**at, "logits", dtype="float32")
+        logits = keras.layers.Activation("linear", dtype="float32", name="float")(scores)
         super().__init__(inputs=image, outputs=cropped(logits, image), **kwargs)
         self.on(source)
         self.features_layer = features._keras_history.operation.name

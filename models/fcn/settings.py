@@ -16,7 +16,8 @@ class FCNSettings(SegmenterSettings):
     convolutions: pydantic.PositiveInt = 2
     """Convolutions in each block."""
     skips: pydantic.NonNegativeInt = 2
-    """Finer maps that are scored too: with five blocks 0 is FCN-32s, 1 is FCN-16s, 2 is FCN-8s."""
+    """Finer maps that are scored too: with five blocks 0 is FCN-32s, 1 is FCN-16s, 2 is FCN-8s, and 5 has a
+    map of the image's size."""
     head_filters: pydantic.NonNegativeInt = 256
     """Of the two convolutions before the last map is scored; 0 for none."""
     head_kernel: pydantic.PositiveInt = 3

@@ -27,7 +27,8 @@ def own_maps(
         convolutions: In each block.
         blocks: Makes them.
         stem: Level of the first block: of a convolution with a stride of 2^stem before it, if above 0.
-        pooled: Whether the maps are those after each pooling, the last too, and not those before it.
+        pooled: Whether the maps are those after each pooling, and not those before it; the first block's,
+            before any pooling, is there in both cases.
     """
     maps, features = {}, images
     if stem:
@@ -35,8 +36,9 @@ def own_maps(
     for level, count in enumerate(filters, stem):
         block = blocks(features, count, f"down_{level}", convolutions)
         features = keras.layers.MaxPooling2D(name=f"pool_{level}")(block)
-        maps[level + pooled] = features if pooled else block
-    return maps
+        maps |= {level + 1: features} if pooled else {level: block}
+        maps.setdefault(stem, block)
+    return dict(sorted(maps.items()))
 
 
 def classifier_maps(images: keras.KerasTensor, backbone: dict[str, typing.Any]) -> tuple[Model, Maps]:

@@ -38,7 +38,9 @@ class Segmentation:
 
     def __init__(self, settings: SegmentationSettings, classes: list[str]):
         if len(classes) < 2:
-            raise ValueError(f"expected masks of two classes or more. Received: {', '.join(classes) or 'none'}")
+            raise ValueError(
+                f"expected masks of two classes or more. Received: {', '.join(classes) or 'none'}"
+            )
         self.settings = settings
         self.classes = classes
         self.class_weights: list[float] | None = None

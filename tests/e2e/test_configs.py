@@ -21,7 +21,6 @@ UNMEASURED = {
     "nuclei_fcn",
     "nuclei_mask_rcnn",
     "nuclei_unet",
-    "scenes_fcn",
 }
 SMALLER = {  # what SMALL does not shrink; weights that would be downloaded
     "bccd_faster_rcnn": ("model.backbone.width=4", "model.filters=8"),

@@ -12,6 +12,7 @@ CASES = {
     "unet": {"family": "unet", "filters": [4, 6, 8]},
     "unet-strided": {"family": "unet", "filters": [4, 6], "stem_strides": 2},
     "fcn": {"family": "fcn", "filters": [3, 4, 5], "head_filters": 4},
+    "fcn-fine": {"family": "fcn", "filters": [3, 4], "skips": 2, "head_filters": 0},
     "deeplab": {"family": "deeplab", "filters": [3, 4, 6], "pyramid_filters": 5},
 }
 
@@ -67,7 +68,7 @@ def test_fcn_starts_with_the_scores_of_the_last_map_enlarged_bilinearly():
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"family": "fcn", "filters": [3, 4], "skips": 2}, "at most 1 skips"),
+        ({"family": "fcn", "filters": [3, 4], "skips": 3}, "at most 2 skips"),
         ({"family": "deeplab", "filters": [3, 4], "low_level": 5}, "low_level of 0, 1"),
         ({"family": "unet", "backbone": {"family": "cnn", "filters": [3], "pool_size": 1}}, "feature maps"),
     ],
