@@ -30,7 +30,8 @@ def own_maps(
         pooled: Whether the maps are those after each pooling, and not those before it; the first block's,
             before any pooling, is there in both cases.
     """
-    maps, features = {}, images
+    maps: Maps = {}
+    features = images
     if stem:
         features = blocks(images, filters[0], "stem", kernel_size=2 ** (stem + 1) - 1, strides=2**stem)
     for level, count in enumerate(filters, stem):
