@@ -29,6 +29,8 @@ class Model(MultiWorker):
     positive_iou: float = 0.5
     """IoU from which such an anchor is trained to find a box."""
 
+    _source: tuple[typing.Callable[..., typing.Any], ...] = ()
+
     @classmethod
     def fitted(cls, arguments: dict[str, typing.Any], sizes: np.ndarray) -> dict[str, typing.Any]:
         """Returns the arguments to make a model with, after a look at the training data's boxes.
@@ -53,19 +55,31 @@ class Model(MultiWorker):
         """Returns what `Task.decode` is given of a batch of inputs, in a graph: what is exported."""
         return self(inputs, training=False)
 
+    def stands_on(self, source: "Model") -> None:
+        """Says which classifier, without its head, this is made on: its weights learn as its settings say.
+
+        Args:
+            source: It; `arguments["backbone"]` are its settings.
+        """
+        self.frozen_epochs = source.frozen_epochs
+        # methods, as Keras would take the classifier itself, with its head, for a part of this
+        self._source = source.is_pretrained, source.learning_rate_factor, source.get_config
+
     def get_config(self) -> dict[str, typing.Any]:
         """Returns the arguments that make an equal model, untrained."""
-        return {**self.arguments, "name": self.name}
+        config = {**self.arguments, "name": self.name}
+        if self._source and "backbone" in config["backbone"]:  # its weights come with it, not from a file
+            trained = self._source[2]()["backbone"]
+            config["backbone"] = {**config["backbone"], "backbone": trained}
+        return config
 
     def is_pretrained(self, variable: keras.Variable) -> bool:
         """Whether a weight comes from an earlier training."""
-        del variable
-        return False
+        return bool(self._source) and self._source[0](variable)
 
     def learning_rate_factor(self, variable: keras.Variable) -> float:
         """Returns what the learning rate of a weight is multiplied by, in [0, 1]."""
-        del variable
-        return 1.0
+        return self._source[1](variable) if self._source else 1.0
 
     def train_step(self, data: typing.Any) -> dict[str, tf.Tensor]:
         """One step of training, as Keras's; weights do not move where loss or gradient is no number.

@@ -3,13 +3,14 @@
 import keras
 
 from conveyor.models.layers.enlarging import Enlarge
+from conveyor.models.model import Model
 from conveyor.models.segmentation.blocks import Blocks
-from conveyor.models.segmentation.segmenter import Segmenter, cropped, padded
-from conveyor.models.segmentation.trunk import classifier_maps, own_maps
+from conveyor.models.segmentation.size import cropped
+from conveyor.models.segmentation.trunk import trunk
 
 
 @keras.saving.register_keras_serializable("conveyor")
-class DeepLab(Segmenter):
+class DeepLab(Model):
     """Blocks of convolutions, dilated convolutions side by side, and a decoder that has a finer map too.
 
     Args:
@@ -67,12 +68,7 @@ class DeepLab(Segmenter):
         drop = keras.layers.SpatialDropout2D(dropout, name="dropout")
         # === functional ===
         image = keras.Input(image_shape, name="image")
-        if backbone:
-            images = padded(image, 32)
-            source, maps = classifier_maps(images, backbone)
-        else:
-            images = padded(image, 2 ** (stem + len(filters) - 1))
-            source, maps = None, own_maps(images, filters, convolutions, blocks, stem)
+        source, maps = trunk(image, backbone, filters, convolutions, blocks, stem)
         level = output_level if backbone else max(maps)
         _check_levels(maps, level, low_level)
         features = _pyramid(maps[level], rates, pyramid_filters, image_pooling, blocks)
@@ -85,7 +81,8 @@ class DeepLab(Segmenter):
         scores = keras.layers.Conv2D(classes, 1, dtype="float32", name="logits")(features)
         logits = Enlarge(2**low_level, dtype="float32", name="pixels")(scores)
         super().__init__(inputs=image, outputs=cropped(logits, image), **kwargs)
-        self.on(source)
+        if source:
+            self.stands_on(source)
         self.features_layer = features._keras_history.operation.name
         # === config ===
         self.arguments = {

@@ -8,6 +8,7 @@ import tensorflow as tf
 from conveyor.models.detection.settings import DETECTIONS
 from conveyor.models.model import Model
 from conveyor.models.ops import boxes as box_ops
+from conveyor.models.ops.assignment import assign
 from conveyor.models.ops.suppression import Detections, candidates, soft_suppress, suppress
 
 Targets = dict[str, tf.Tensor]
@@ -28,7 +29,8 @@ class Detector(Model):
         arguments: Of `keras.Model`, such as `inputs`, `outputs` and `name`.
     """
 
-    _source: tuple[typing.Callable[..., typing.Any], ...] = ()
+    negative_iou: float = 0.4
+    """IoU with any box below which an anchor is background."""
 
     def __init__(
         self,
@@ -41,35 +43,6 @@ class Detector(Model):
         self.detections = dict(detections)
         # made here, as Keras lists only metrics that are there before the first step
         self._parts = {name: keras.metrics.Mean(name, dtype="float32") for name in parts}
-
-    # === the backbone ===
-
-    def stands_on(self, source: Model) -> None:
-        """Says which classifier the backbone is of, so that its weights learn as its own settings say.
-
-        Args:
-            source: It; `arguments["backbone"]` are its settings.
-        """
-        self.frozen_epochs = source.frozen_epochs
-        # methods, as Keras would take the classifier itself, with its head, for a part of this
-        self._source = source.is_pretrained, source.learning_rate_factor, source.get_config
-
-    def get_config(self) -> dict[str, typing.Any]:
-        """Returns the arguments; of a backbone that was trained before, all of it."""
-        config = super().get_config()
-        if not self._source:
-            return config
-        saved = self._source[2]()
-        backbone = {name: saved.get(name, value) for name, value in config["backbone"].items()}
-        return {**config, "backbone": backbone}
-
-    def is_pretrained(self, variable: keras.Variable) -> bool:
-        """Whether a weight comes from an earlier training."""
-        return bool(self._source) and self._source[0](variable)
-
-    def learning_rate_factor(self, variable: keras.Variable) -> float:
-        """Returns what the learning rate of a weight is multiplied by, in [0, 1]."""
-        return self._source[1](variable) if self._source else 1.0
 
     # === to be said by a subclass ===
 
@@ -102,6 +75,21 @@ class Detector(Model):
         raise NotImplementedError
 
     # === shared ===
+
+    def anchors(self) -> tf.Tensor:
+        """Returns all anchors, level by level, float32 [a, 4], as constants of the graph."""
+        return tf.concat([tf.constant(level) for level in self.anchor_levels], 0)
+
+    def assigned(self, targets: Targets) -> tf.Tensor:
+        """Returns the box that each anchor is to find, int32 [n, a], as `conveyor.models.ops.assignment`."""
+        return assign(
+            self.anchors(),
+            targets["boxes"],
+            targets["labels"],
+            targets.get("ignored"),
+            positive=self.positive_iou,
+            negative=self.negative_iou,
+        )
 
     def serve(self, inputs: tf.Tensor) -> Detections:
         """Returns what the model finds; this is what is exported.

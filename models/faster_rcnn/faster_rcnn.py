@@ -3,6 +3,7 @@
 import keras
 import tensorflow as tf
 
+from conveyor.models.detection.anchors import anchors_of, regular_shapes
 from conveyor.models.detection.detector import Detector
 from conveyor.models.detection.settings import DETECTIONS
 from conveyor.models.faster_rcnn import heads
@@ -17,10 +18,8 @@ from conveyor.models.faster_rcnn.regions import Proposals, RegionFeatures
 from conveyor.models.faster_rcnn.settings import MASKS, PROPOSALS, REGIONS
 from conveyor.models.layers.feature_levels import feature_levels
 from conveyor.models.layers.feature_pyramid import feature_pyramid
-from conveyor.models.ops.assignment import assign
 from conveyor.models.ops.instances import crop_instances
 from conveyor.models.ops.offsets import decode
-from conveyor.models.ssd.anchors import anchors_of, regular_shapes
 
 PARTS = ("objectness_loss", "proposal_loss", "class_loss", "box_loss")
 
@@ -114,12 +113,9 @@ class FasterRCNN(Detector):
         shared = {"parts": parts, "detections": detections}
         super().__init__(inputs=network.inputs, outputs=outputs, **shared, **kwargs)
         self.features_layer = f"pyramid_{finest}"
-        self.levels = anchors
-        self.frozen_epochs = network.source.frozen_epochs
-        # methods, as Keras would take the classifier itself, with its head, for a part of this
-        self._is_pretrained = network.source.is_pretrained
-        self._rate = network.source.learning_rate_factor
-        self._backbone_config = network.source.get_config
+        self.stands_on(network.source)
+        self.positive_iou, self.negative_iou = proposals["positive"], proposals["negative"]
+        self.anchor_levels = anchors
         # === config ===
         self.arguments = {
             "image_shape": tuple(image_shape),
@@ -137,19 +133,7 @@ class FasterRCNN(Detector):
             "detections": dict(detections),
         }
 
-    def get_config(self):
-        config = super().get_config()
-        saved = self._backbone_config()  # of one trained before: all of it
-        backbone = {name: saved.get(name, value) for name, value in config["backbone"].items()}
-        return {**config, "backbone": backbone}
-
     # === training ===
-
-    def is_pretrained(self, variable):
-        return self._is_pretrained(variable)
-
-    def learning_rate_factor(self, variable):
-        return self._rate(variable)
 
     def losses_of(self, inputs, targets, raw, training):
         del inputs
@@ -158,7 +142,7 @@ class FasterRCNN(Detector):
         step = optimizer.iterations if training and optimizer is not None else 0
         step = tf.cast(tf.convert_to_tensor(step), tf.int32)
         matched = self.assigned(targets)
-        anchors = self._anchors()
+        anchors = self.anchors()
         objectness, moved = proposal_losses(
             raw, anchors, matched, targets, how["proposals"], tf.stack([step, 0])
         )
@@ -170,18 +154,6 @@ class FasterRCNN(Detector):
         if how["mask_head"]:
             parts["mask_loss"] = self._mask_loss(targets, raw, drawn)
         return parts
-
-    def assigned(self, targets):
-        """Returns the box that each anchor is to find, int32 [n, a], as `conveyor.models.ops.assignment`."""
-        how = self.arguments["proposals"]
-        return assign(
-            self._anchors(),
-            targets["boxes"],
-            targets["labels"],
-            targets.get("ignored"),
-            positive=how["positive"],
-            negative=how["negative"],
-        )
 
     def _mask_loss(self, targets, raw, drawn):
         if "instances" not in targets:
@@ -219,9 +191,6 @@ class FasterRCNN(Detector):
     def _maps(self, raw):
         levels = range(self.arguments["finest"], self.arguments["coarsest"] + 1)
         return [raw[f"map_{level}"] for level in levels]
-
-    def _anchors(self):
-        return tf.concat([tf.constant(level) for level in self.levels], 0)
 
 
 def _each(model, regions):

@@ -2,14 +2,15 @@
 
 import keras
 
+from conveyor.models.model import Model
 from conveyor.models.ops.upsampling import BilinearUpsampling
 from conveyor.models.segmentation.blocks import Blocks
-from conveyor.models.segmentation.segmenter import Segmenter, cropped, padded
-from conveyor.models.segmentation.trunk import classifier_maps, own_maps
+from conveyor.models.segmentation.size import cropped
+from conveyor.models.segmentation.trunk import trunk
 
 
 @keras.saving.register_keras_serializable("conveyor")
-class FCN(Segmenter):
+class FCN(Model):
     """Blocks of convolutions and pooling; the last maps are scored, and their scores enlarged and summed.
 
     Args:
@@ -59,12 +60,7 @@ class FCN(Segmenter):
         drop = keras.layers.SpatialDropout2D(dropout, name="dropout")
         # === functional ===
         image = keras.Input(image_shape, name="image")
-        if backbone:
-            images = padded(image, 32)
-            source, maps = classifier_maps(images, backbone)
-        else:
-            images = padded(image, 2 ** len(filters))
-            source, maps = None, own_maps(images, filters, convolutions, blocks, pooled=True)
+        source, maps = trunk(image, backbone, filters, convolutions, blocks, pooled=True)
         last, *finer = list(reversed(maps))
         if skips > len(finer):
             raise ValueError(f"expected at most {len(finer)} skips, as there are no more maps. {skips=}")
@@ -85,7 +81,8 @@ class FCN(Segmenter):
             scores = _enlarged(scores, classes, 2**at, "logits", dtype="float32")
         logits = keras.layers.Activation("linear", dtype="float32", name="float")(scores)
         super().__init__(inputs=image, outputs=cropped(logits, image), **kwargs)
-        self.on(source)
+        if source:
+            self.stands_on(source)
         self.features_layer = features._keras_history.operation.name
         # === config ===
         self.arguments = {

@@ -38,16 +38,10 @@ def feature_levels(
     """
     settings = {name: value for name, value in backbone.items() if name != "family"}
     source = family_class(backbone["family"])(tuple(image_shape), 1, **settings)
-    maps = _levels(source.layers, image_shape[:2])
-    for layer in source.layers:
-        if isinstance(layer, keras.Model):  # as a backbone that was trained before; its maps are within
-            inner = _levels(layer.layers, image_shape[:2])
-            opened = keras.Model(layer.inputs, list(inner.values()), name=layer.name)
-            maps = dict(
-                zip(inner, keras.tree.flatten(opened(layer._inbound_nodes[-1].input_tensors)), strict=True)
-            )
+    maps = maps_by_level(source)
     wanted = {level: maps[level] for level in range(finest, coarsest + 1) if level in maps}
-    if not wanted or list(wanted) != list(range(finest, finest + len(wanted))):
+    halved = all(maps[level].shape[1:3] == _halved(image_shape, level) for level in wanted)
+    if not halved or list(wanted) != list(range(finest, finest + max(len(wanted), 1))):
         raise ValueError(
             f"expected a backbone with feature maps of stride {2**finest} and on, each half of the one before"
             f" (some need images whose sides are multiples of {2**coarsest})."
@@ -57,17 +51,42 @@ def feature_levels(
     return FeatureLevels(source, source.inputs[0], wanted)
 
 
-def _levels(layers: list[typing.Any], size: tuple[int, ...]) -> dict[int, keras.KerasTensor]:
-    """Returns level -> the last map of that stride."""
-    sides = {_halved(size, level): level for level in range(10, -1, -1)}  # of equal ones the finest
-    found = {}
-    for layer in layers:
-        if not isinstance(layer, keras.layers.InputLayer) and len(layer.output.shape) == 4:
-            level = sides.get(tuple(layer.output.shape[1:3]))
-            if level is not None:
-                found[level] = layer.output
-    return dict(sorted(found.items()))
+def maps_by_level(network: keras.Model) -> dict[int, keras.KerasTensor]:
+    """Returns level -> the last feature map of that stride, fine to coarse; of a model within too.
+
+    Strides are those of the layers, whatever the images' size.
+
+    Args:
+        network: A functional model of images.
+    """
+    strides = {id(tensor): 1 for tensor in network.inputs}
+    found: dict[int, keras.KerasTensor] = {}
+    for operation in network.operations:
+        node = operation._inbound_nodes[-1]
+        if not node.input_tensors:
+            continue
+        stride = max(strides.get(id(tensor), 1) for tensor in node.input_tensors) * _stride(operation)
+        strides |= {id(tensor): stride for tensor in node.output_tensors}
+        if isinstance(operation, keras.Model):  # of a backbone that was trained before
+            found |= _opened(operation, node.input_tensors)
+        elif len(node.output_tensors[0].shape) == 4 and not isinstance(operation, keras.layers.ZeroPadding2D):
+            found[stride] = node.output_tensors[0]
+    return {level: found[2**level] for level in range(12) if 2**level in found}
+
+
+def _opened(network: keras.Model, tensors: list[keras.KerasTensor]) -> dict[int, keras.KerasTensor]:
+    """Returns stride -> map of a model within."""
+    inner = maps_by_level(network)
+    opened = keras.Model(network.inputs, list(inner.values()), name=network.name)
+    outer = keras.tree.flatten(opened(tensors))
+    return {2**level: tensor for level, tensor in zip(inner, outer, strict=True)}
+
+
+def _stride(operation: keras.Operation) -> int:
+    strides = getattr(operation, "strides", 1)
+    return max(strides) if isinstance(strides, tuple | list) else int(strides)
 
 
 def _halved(size: tuple[int, ...], level: int) -> tuple[int, ...]:
-    return tuple(-(-side // 2**level) for side in size)
+    """Returns rows and columns of a map whose every stride rounds up."""
+    return tuple(-(-side // 2**level) for side in size[:2])

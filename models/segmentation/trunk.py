@@ -5,10 +5,43 @@ import typing
 import keras
 
 from conveyor.models.build import family_class
+from conveyor.models.layers.feature_levels import maps_by_level
 from conveyor.models.model import Model
 from conveyor.models.segmentation.blocks import Blocks
+from conveyor.models.segmentation.size import padded
+
+_CLASSIFIER_STRIDE = 32  # no classifier's last maps are coarser
 
 Maps = dict[int, keras.KerasTensor]  # level -> map; a place of level 3 is 2^3 = 8 pixels from the next
+
+
+def trunk(
+    image: keras.KerasTensor,
+    backbone: dict[str, typing.Any] | None,
+    filters: typing.Sequence[int],
+    convolutions: int,
+    blocks: Blocks,
+    stem: int = 0,
+    pooled: bool = False,
+) -> tuple[Model | None, Maps]:
+    """Returns the classifier that is stood on, if any, and the maps of an image, padded to whole strides.
+
+    Args:
+        image: Of any size.
+        backbone: Settings of a classifier, with its `family`; None for blocks, as `own_maps` makes them.
+        filters: See `own_maps`, as all that follows.
+        convolutions: In each block.
+        blocks: Makes them.
+        stem: Level of the first block.
+        pooled: Whether the maps are those after each pooling.
+
+    Raises:
+        ValueError: The classifier cannot be made for such images, or has no feature maps.
+    """
+    if backbone:
+        return classifier_maps(padded(image, _CLASSIFIER_STRIDE), backbone)
+    images = padded(image, 2 ** (stem + len(filters) - (not pooled)))
+    return None, own_maps(images, filters, convolutions, blocks, stem, pooled)
 
 
 def own_maps(
@@ -59,38 +92,8 @@ def classifier_maps(images: keras.KerasTensor, backbone: dict[str, typing.Any]) 
     if "head" in settings:  # it is left off, and must be one that any size suits
         settings["head"] = "global_average"
     source = family_class(backbone["family"])(tuple(images.shape[1:]), 1, **settings)
-    found = _levels(source, source.inputs)
+    found = {level: tensor for level, tensor in maps_by_level(source).items() if level}
     if not found:
         raise ValueError(f"expected a backbone with feature maps. Received: {backbone['family']!r}")
     network = keras.Model(source.inputs, list(found.values()), name="backbone")
     return source, dict(zip(found, keras.tree.flatten(network([images])), strict=True))
-
-
-def _levels(network: keras.Model, inputs: list[keras.KerasTensor]) -> Maps:
-    """Returns the last feature map of each stride that is a power of two above 1, fine to coarse."""
-    strides = {id(tensor): 1 for tensor in inputs}
-    found: dict[int, keras.KerasTensor] = {}
-    for operation in network.operations:
-        node = operation._inbound_nodes[-1]
-        if not node.input_tensors:
-            continue
-        stride = max(strides.get(id(tensor), 1) for tensor in node.input_tensors) * _stride(operation)
-        strides |= {id(tensor): stride for tensor in node.output_tensors}
-        if isinstance(operation, keras.Model):  # of a backbone that was trained before
-            found |= _opened(operation, node.input_tensors)
-        elif len(node.output_tensors[0].shape) == 4 and not isinstance(operation, keras.layers.ZeroPadding2D):
-            found[stride] = node.output_tensors[0]
-    return {level: found[2**level] for level in range(1, 12) if 2**level in found}
-
-
-def _opened(network: keras.Model, tensors: list[keras.KerasTensor]) -> dict[int, keras.KerasTensor]:
-    """Returns stride -> map of a model within."""
-    inner = _levels(network, network.inputs)
-    opened = keras.Model(network.inputs, list(inner.values()), name=network.name)
-    outer = keras.tree.flatten(opened(tensors))
-    return {2**level: tensor for level, tensor in zip(inner, outer, strict=True)}
-
-
-def _stride(operation: keras.Operation) -> int:
-    strides = getattr(operation, "strides", 1)
-    return max(strides) if isinstance(strides, tuple | list) else int(strides)

@@ -5,15 +5,15 @@ import math
 import keras
 import tensorflow as tf
 
+from conveyor.models.detection.anchors import anchors_of, fitted_shapes, regular_shapes
 from conveyor.models.detection.detector import Detector
 from conveyor.models.detection.losses import hardest, overlap_loss, sigmoid_focal, smooth_l1
 from conveyor.models.detection.settings import DETECTIONS
 from conveyor.models.layers.feature_levels import feature_levels
 from conveyor.models.layers.feature_pyramid import feature_pyramid
-from conveyor.models.ops.assignment import IGNORED, assign, take
+from conveyor.models.ops.assignment import IGNORED, take
 from conveyor.models.ops.boxes import iou
 from conveyor.models.ops.offsets import decode, encode
-from conveyor.models.ssd.anchors import anchors_of, fitted_shapes, regular_shapes
 
 _PRIOR = 0.01  # what an untrained model takes for an object: so background does not drown the first steps
 _ALPHA = 0.25  # of focal loss, equation 5 there
@@ -104,7 +104,7 @@ class SSD(Detector):
         )
         self.stands_on(network.source)
         self.classes = classes
-        self.positive_iou = positive
+        self.positive_iou, self.negative_iou = positive, negative
         self.anchor_levels = anchors_of(image_shape, levels, found)
         # === config ===
         self.arguments = {
@@ -143,7 +143,7 @@ class SSD(Detector):
 
     def losses_of(self, inputs, targets, raw, training):
         del inputs, training
-        how, anchors = self.arguments, self._anchors()
+        how, anchors = self.arguments, self.anchors()
         logits, offsets = (tf.cast(raw[name], tf.float32) for name in ("logits", "offsets"))
         matched = self.assigned(targets)
         boxes, labels = take(matched, tf.cast(targets["boxes"], tf.float32), targets["labels"])
@@ -165,18 +165,6 @@ class SSD(Detector):
             class_loss = tf.reduce_sum(loss * counts)
         return {"box_loss": how["box_weight"] * box_loss, "class_loss": class_loss / count}
 
-    def assigned(self, targets):
-        """Returns the box that each anchor is to find, int32 [n, a], as `conveyor.models.ops.assignment`."""
-        how = self.arguments
-        return assign(
-            self._anchors(),
-            targets["boxes"],
-            targets["labels"],
-            targets.get("ignored"),
-            positive=how["positive"],
-            negative=how["negative"],
-        )
-
     def _mined(self, logits, labels, positive):
         """Returns the sum of cross-entropies of anchors that find a box, and of the hardest that do not."""
         wanted = tf.where(positive, labels, self.classes)
@@ -193,13 +181,10 @@ class SSD(Detector):
     def scored(self, inputs, raw):
         del inputs
         logits = tf.cast(raw["logits"], tf.float32)
-        boxes = decode(raw["offsets"], self._anchors())
+        boxes = decode(raw["offsets"], self.anchors())
         if self.arguments["class_loss"] == "mining":
             return boxes, tf.nn.softmax(logits)[..., :-1]
         return boxes, tf.sigmoid(logits)
-
-    def _anchors(self):
-        return tf.concat([tf.constant(level) for level in self.anchor_levels], 0)
 
 
 def _check(image_shape, anchors, shapes):

@@ -3,13 +3,14 @@
 import keras
 
 from conveyor.models.layers.enlarging import Enlarge, PixelShuffle
+from conveyor.models.model import Model
 from conveyor.models.segmentation.blocks import Blocks
-from conveyor.models.segmentation.segmenter import Segmenter, cropped, padded
-from conveyor.models.segmentation.trunk import classifier_maps, own_maps
+from conveyor.models.segmentation.size import cropped
+from conveyor.models.segmentation.trunk import trunk
 
 
 @keras.saving.register_keras_serializable("conveyor")
-class UNet(Segmenter):
+class UNet(Model):
     """Blocks of convolutions with pooling between, then up again beside the maps of the way down.
 
     Args:
@@ -57,12 +58,7 @@ class UNet(Segmenter):
         drop = keras.layers.SpatialDropout2D(dropout, name="dropout")
         # === functional ===
         image = keras.Input(image_shape, name="image")
-        if backbone:
-            images = padded(image, 32)
-            source, maps = classifier_maps(images, backbone)
-        else:
-            images = padded(image, 2 ** (stem + len(filters) - 1))
-            source, maps = None, own_maps(images, filters, convolutions, blocks, stem)
+        source, maps = trunk(image, backbone, filters, convolutions, blocks, stem)
         *levels, level = maps
         features = drop(maps[level]) if dropout else maps[level]
         widths = dict(zip(maps, [*filters, *[filters[-1]] * len(maps)], strict=False))
@@ -75,7 +71,8 @@ class UNet(Segmenter):
         if factor > 1:
             logits = PixelShuffle(factor, dtype="float32", name="pixels")(logits)
         super().__init__(inputs=image, outputs=cropped(logits, image), **kwargs)
-        self.on(source)
+        if source:
+            self.stands_on(source)
         self.features_layer = features._keras_history.operation.name
         # === config ===
         self.arguments = {

@@ -1,4 +1,4 @@
-"""The anchors of a single-shot detector."""
+"""The anchors of detectors: their shapes, and where they stand."""
 
 import typing
 from collections.abc import Sequence
