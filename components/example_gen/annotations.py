@@ -14,9 +14,9 @@ from conveyor.components.example_gen.containers import is_plain_png
 from conveyor.components.example_gen.images import message_of
 from conveyor.components.example_gen.readers.raw import Fault, RawObject
 from conveyor.components.example_gen.settings import PolicySettings
+from conveyor.models.void import VOID
 
 Box = tuple[float, float, float, float]
-VOID = 255  # mask value of pixels that belong to no class
 _SAME = 0.95  # IoU above which two boxes of a class are one
 _ALIKE = 0.85  # IoU above which they may be
 _THINNEST = 0.01  # pixels; as a share of a long side, float32 does not tell the sides of a thinner box apart

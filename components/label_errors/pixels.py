@@ -12,8 +12,8 @@ import scipy.ndimage
 from sklearn.ensemble import ExtraTreesClassifier
 
 from conveyor.components.label_errors.folds import FOLDS
+from conveyor.models.void import VOID
 
-VOID = 255
 _SCALES = (1.0, 2.0, 4.0, 8.0)  # standard deviations of the blur, in pixels
 _TRAINED_ON = 60_000  # pixels in all
 _OF_AN_IMAGE = 200  # pixels at most

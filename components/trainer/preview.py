@@ -10,13 +10,13 @@ import PIL.Image
 import PIL.ImageDraw
 
 from conveyor.models.augmentation.augmentation import Augmentation
+from conveyor.models.void import VOID
 
 _EXAMPLES = 8
 _VERSIONS = 3
 _SIDE = 128  # pixels of the longer side of an image on the sheet
 _GAP = 4  # pixels between two images
 _GOLDEN = 0.618033988749895  # of the colour circle from class to class, so that neighbours differ
-_VOID = 255
 _Batch = dict[str, typing.Any]
 
 
@@ -90,8 +90,8 @@ def _draw(example: _Batch) -> PIL.Image.Image:
 def _blend(pixels: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Tints pixels with the colour of their class; void ones stay as they are."""
     colours = np.array([_colour(index) for index in range(256)])
-    tinted = np.rint((pixels.astype(float) + colours[np.clip(mask, 0, _VOID)]) / 2).astype(np.uint8)
-    return np.where(mask[..., np.newaxis] == _VOID, pixels, tinted)
+    tinted = np.rint((pixels.astype(float) + colours[np.clip(mask, 0, VOID)]) / 2).astype(np.uint8)
+    return np.where(mask[..., np.newaxis] == VOID, pixels, tinted)
 
 
 def _outline(image: PIL.Image.Image, scale: float, found: _Batch) -> None:

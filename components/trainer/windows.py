@@ -5,9 +5,9 @@ import typing
 import tensorflow as tf
 
 from conveyor.models.augmentation import boxes
-from conveyor.models.augmentation.steps import VOID
 from conveyor.models.ops.images import padded_size
 from conveyor.models.tasks.task import Batch
+from conveyor.models.void import VOID
 
 _MAPS = "images", "segmentation_masks"  # what has a row for each row of the image
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 from conveyor.models.augmentation import boxes
 from conveyor.models.augmentation.seeds import Seeds
 from conveyor.models.augmentation.steps import Batch
+from conveyor.models.ops.instances import FIRST
 
 _VISIBLE = 0.1  # share of an image in a mixture from which its objects count
 
@@ -51,6 +52,17 @@ def join(*found: boxes.Boxes) -> boxes.Boxes:
     return {key: tf.concat([one[key] for one in found], 1) for key in ("boxes", "labels")}
 
 
+def behind(masks: tf.Tensor, batch: Batch, parts: int = 1) -> tf.Tensor:
+    """Returns masks whose boxes come after those of so many batches like this, once they are joined.
+
+    Pixels of single objects say which row of boxes they are (see `conveyor.models.ops.instances`).
+    """
+    if masks.dtype != tf.int32 or "bounding_boxes" not in batch:
+        return masks
+    rows = parts * tf.shape(batch["bounding_boxes"]["labels"])[1]
+    return tf.where(masks >= FIRST, masks + rows, masks)
+
+
 class CutMix:
     """Keras's CutMix: a patch of another image, with its mask and boxes; labels by the share of pixels.
 
@@ -68,7 +80,8 @@ class CutMix:
         mixed["images"] = tf.where(patch, tf.gather(images, order), images)
         if "segmentation_masks" in batch:
             masks = batch["segmentation_masks"]
-            mixed["segmentation_masks"] = tf.where(patch, tf.gather(masks, order), masks)
+            others = behind(tf.gather(masks, order), batch)
+            mixed["segmentation_masks"] = tf.where(patch, others, masks)
         if "labels" in batch:
             share = tf.reduce_mean(tf.cast(patch, tf.float32), [1, 2])
             mixed["labels"] = (1 - share) * batch["labels"] + share * tf.gather(batch["labels"], order)

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from conveyor.models.augmentation import boxes
 from conveyor.models.augmentation.geometry import matrix_of
-from conveyor.models.augmentation.mixing import join
+from conveyor.models.augmentation.mixing import behind, join
 from conveyor.models.augmentation.seeds import Seeds
 from conveyor.models.augmentation.steps import Batch, Geometry
 from conveyor.models.ops.boxes import to_centers
@@ -178,8 +178,11 @@ def _together(batch: Batch, parts: list[tuple[Batch, tf.Tensor]]) -> Batch:
     rows, columns = (tf.range(side, dtype=tf.float32) + 0.5 for side in _size(batch["images"]))
     for name in ("images", "segmentation_masks"):
         if name in batch:
-            made[name] = tf.add_n([_shown(part[name], window, rows, columns) for part, window in parts])
-            made[name] = tf.ensure_shape(made[name], batch[name].shape)
+            shown = [
+                _shown(behind(part[name], batch, number), window, rows, columns)
+                for number, (part, window) in enumerate(parts)
+            ]
+            made[name] = tf.ensure_shape(tf.add_n(shown), batch[name].shape)
     if "bounding_boxes" in batch:
         found = [boxes.clip(part["bounding_boxes"], window[:, tf.newaxis]) for part, window in parts]
         made["bounding_boxes"] = join(*found)

@@ -8,10 +8,10 @@ import tensorflow as tf
 from conveyor.models.augmentation import boxes, pixels
 from conveyor.models.augmentation.geometry import Move
 from conveyor.models.augmentation.seeds import Seeds
+from conveyor.models.void import VOID
 
 Batch = dict[str, typing.Any]
 Step = typing.Callable[[Batch, Seeds], Batch]
-VOID = 255  # in masks: no class, not judged
 
 
 def chain(steps: list[Step]) -> Step:

@@ -7,8 +7,8 @@ import numpy as np
 import tensorflow as tf
 
 from conveyor.models.losses.focal import FocalCrossentropy
+from conveyor.models.void import VOID
 
-VOID = 255
 _SMOOTH = 1.0  # pixels, added above and below: no division by 0, and a little loss for a little wrong
 
 

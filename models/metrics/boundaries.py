@@ -6,7 +6,7 @@ import numpy as np
 import scipy.ndimage
 
 from conveyor.models.metrics.means import mean_of_defined
-from conveyor.models.metrics.segmentation import VOID
+from conveyor.models.void import VOID
 
 _SHARE = 0.0075  # of the diagonal: how far apart outlines may be
 

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from conveyor.models.metrics.means import mean_of_defined
-
-VOID = 255
+from conveyor.models.void import VOID
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, classes: int, void: int = VOID) -> np.ndarray:

@@ -2,20 +2,20 @@
 
 import tensorflow as tf
 
-from conveyor.models.losses.segmentation import VOID
 from conveyor.models.ops.frames import Frame, valid_size
+from conveyor.models.void import VOID
 
 
 def resize_mask(mask: tf.Tensor, frame: Frame, shape: tf.Tensor) -> tf.Tensor:
     """Brings a mask to the size of the model's input: nearest neighbour, void beyond the image.
 
     Args:
-        mask: uint8 [height, width, 1], of the image's own size.
+        mask: uint8 or int32 [height, width, 1], of the image's own size.
         frame: Of the one image.
         shape: int32 [2], height and width of the result.
 
     Returns:
-        uint8 [*shape, 1].
+        The same dtype, [*shape, 1].
     """
     valid = valid_size(frame)
     same = tf.reduce_all(tf.shape(mask)[:2] == valid)

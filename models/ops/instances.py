@@ -1,8 +1,8 @@
 """Masks of single objects: one map of whole numbers for all objects of an image.
 
-A pixel of the map is 0 where there is no object, `FIRST` + k where object k is seen, and 255 where nothing is
-known, as outside of a picture that was moved. So it moves with the pixels as any mask does, and where objects
-overlap, it says which is in front. Object k is row k of the image's boxes.
+A pixel of the map is 0 where there is no object, `FIRST` + k where object k is seen, and `VOID` where nothing
+is known, as outside of a picture that was moved. So it moves with the pixels as any mask does, and where
+objects overlap, it says which is in front. Object k is row k of the image's boxes.
 """
 
 import hotcoco.mask
@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 
 FIRST = 256  # of object 0: above all that a mask of classes holds
-VOID = 255
 
 
 def instance_map(counts: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.Tensor:

@@ -8,9 +8,10 @@ import tensorflow as tf
 from conveyor.models.detection.masks import mask_columns, mask_matches
 from conveyor.models.metrics.detection.measures import Measures
 from conveyor.models.metrics.weighted import Scores
-from conveyor.models.ops.frames import Frame, valid_size
+from conveyor.models.ops.class_maps import resize_mask
+from conveyor.models.ops.frames import Frame
 from conveyor.models.ops.images import image_size
-from conveyor.models.ops.instances import FIRST, VOID, instance_map, paste_masks
+from conveyor.models.ops.instances import FIRST, instance_map, paste_masks
 from conveyor.models.tasks.detection import Detection, compact, largest
 from conveyor.models.tasks.task import Batch, Outputs, Records
 
@@ -34,10 +35,7 @@ class InstanceSegmentation(Detection):
         kept = largest(objects["bbox"], self.settings.max_boxes)
         height, width = tf.unstack(frame["sizes"])
         drawn = instance_map(tf.gather(objects["segmentation"], kept), height, width)
-        fitted = tf.image.resize(drawn, valid_size(frame), "nearest")
-        missing = shape - tf.shape(fitted)[:2]
-        padded = tf.pad(fitted, [[0, missing[0]], [0, missing[1]], [0, 0]], constant_values=VOID)
-        return {**found, "segmentation_masks": padded}
+        return {**found, "segmentation_masks": resize_mask(drawn, frame, shape)}
 
     def inputs_and_targets(self, batch: Batch, seed: tf.Tensor) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
         """Returns images and what they hold: also `instances`, the map, and `instance` int32 [n, m], which of

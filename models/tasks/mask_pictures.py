@@ -6,7 +6,7 @@ import numpy as np
 import scipy.ndimage
 import tensorflow as tf
 
-from conveyor.models.losses.segmentation import VOID
+from conveyor.models.void import VOID
 
 _GOLDEN = 0.618033988749895  # of the colour circle from class to class, so that neighbours differ
 _TINT = 0.35  # of the class's colour; the image must be seen

@@ -40,10 +40,10 @@ from conveyor.components.example_gen.readers.names import printable
 from conveyor.components.example_gen.readers.raw import RawExample
 from conveyor.components.example_gen.readers.sizes import header_sizes
 from conveyor.components.example_gen.readers.store import each, is_remote, local_copy
+from conveyor.models.void import VOID
 from conveyor.pipeline.errors import UserError
 
 USAGE = "masks:DIR, a directory with the folders images and masks"
-VOID = 255
 MAX_PIXELS = 50_000_000  # of a mask
 MAX_BYTES = 256 << 20  # of a mask's file
 MAX_LIST = 1 << 20  # bytes

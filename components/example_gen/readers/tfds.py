@@ -17,13 +17,13 @@ from collections.abc import Iterable, Iterator
 from conveyor.components.example_gen.readers.outlines import outline
 from conveyor.components.example_gen.readers.raw import Fault, RawExample, RawObject
 from conveyor.components.example_gen.readers.sizes import header_sizes
+from conveyor.models.void import VOID
 from conveyor.pipeline.digest import digest_of, list_files
 from conveyor.pipeline.errors import UserError
 from conveyor.pipeline.fingerprint import fingerprint_files
 
 _SHARD = 2000
 _DTYPES = ("uint8", "uint16")  # others are not stored as images of their own
-_VOID = 255
 _PARTS = {"label": "label", "objects": "objects", "mask": "segmentation_mask"}
 _FLAGS = ("is_crowd", "is_difficult")
 
@@ -125,7 +125,7 @@ class TFDSReader:
             for split in self.splits()
             for example in self._read(["segmentation_mask"], split, decode=True)
             for index in np.unique(example["segmentation_mask"])
-            if index != _VOID
+            if index != VOID
         }
 
     def splits(self) -> set[str]:

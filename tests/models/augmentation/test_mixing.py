@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from conveyor.models.augmentation.layers import make_layer
 from conveyor.models.augmentation.seeds import Seeds
+from conveyor.models.ops.instances import FIRST
 
 COUNT = 40
 # Image k is all k, so that its pixels say which image they are from.
@@ -34,6 +35,24 @@ def test_cut_masks_go_with_the_pixels():
     mixed = mix("cut_mix", images=colours, segmentation_masks=FROM.astype(np.uint8))
     np.testing.assert_array_equal(mixed["images"][..., :1], mixed["segmentation_masks"])
     assert mixed["segmentation_masks"].dtype == tf.uint8
+
+
+@pytest.mark.parametrize("name", ["cut_mix", "random_mosaic"])
+def test_pixels_of_single_objects_say_which_box_is_theirs(name):
+    """Every image has one object, all over it, whose class is the image's number, as its pixels are."""
+    maps = np.full(FROM.shape, FIRST, np.int32)
+    batch = {"images": FROM, "segmentation_masks": maps, "bounding_boxes": found(WHOLE)}
+    mixed = make_layer(name, {})(batch, Seeds(tf.constant([1, 2])))
+    labels = mixed["bounding_boxes"]["labels"].numpy()
+    rows = mixed["segmentation_masks"].numpy() - FIRST
+    image, *_ = shown = np.nonzero(rows >= 0)
+    told = labels[image, rows[shown]]
+    assert len(np.unique(rows[shown])) == {"cut_mix": 2, "random_mosaic": 4}[name]
+    there = told >= 0  # of some too little is left
+    assert there.mean() > 0.9
+    inside = there & (mixed["images"].numpy()[shown] % 1 == 0)  # not blended at an edge
+    assert inside.sum() > 0.8 * len(told)
+    np.testing.assert_array_equal(told[inside], mixed["images"].numpy()[shown][inside])
 
 
 def test_cut_boxes_go_with_the_patch():

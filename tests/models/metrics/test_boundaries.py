@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from conveyor.models.metrics.boundaries import boundary_f1, boundary_metrics
-from conveyor.models.metrics.segmentation import VOID
+from conveyor.models.void import VOID
 
 
 def f1_by_loops(truth, predicted, label, tolerance, void=VOID):

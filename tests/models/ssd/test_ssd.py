@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from conveyor.models.ops.offsets import encode
 from conveyor.models.detection.anchors import fitted_shapes, regular_shapes
+from conveyor.models.ops.offsets import encode
 from conveyor.models.ssd.ssd import SSD
 
 BACKBONE = {"family": "cnn", "filters": [4, 8], "strides": 2, "pool_size": 1}

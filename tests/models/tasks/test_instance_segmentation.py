@@ -8,9 +8,10 @@ import tensorflow as tf
 from pycocotools import mask as coco
 
 from conveyor.models.detection.masks import mask_columns
-from conveyor.models.ops.instances import FIRST, VOID, paste_masks
+from conveyor.models.ops.instances import FIRST, paste_masks
 from conveyor.models.tasks.settings import InstanceSegmentationSettings
 from conveyor.models.tasks.task import make_task
+from conveyor.models.void import VOID
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "helpers"))
 
