@@ -1,12 +1,13 @@
 import json
 import os
 import pathlib
-import subprocess
 import sys
 
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "helpers"))
+
+import warm_cli
 
 
 class Conveyor:
@@ -28,9 +29,8 @@ class Conveyor:
         self.workspace = workspace
 
     def __call__(self, *arguments, code=0, environment=None):
-        command = [sys.executable, "-m", "conveyor", *map(str, arguments)]
         env = {**os.environ, "CONVEYOR_WORKSPACE": str(self.workspace), **(environment or {})}
-        done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
+        done = warm_cli.run([*map(str, arguments)], env)
         assert done.returncode == code, done.stdout + done.stderr
         assert code == 1 or "Traceback" not in done.stderr
         return done
