@@ -41,10 +41,10 @@ def export(fitted: Fitted, transform_graph: TransformGraph, model: Model) -> Non
     """Fills a Model artifact."""
     served = Served(fitted.model, load(transform_graph.saved_model), fitted.task)
     signatures = {
-        "serving_default": tf.function(served.from_bytes).get_concrete_function(
+        "serving_default": tf.function(served.from_bytes, autograph=False).get_concrete_function(
             tf.TensorSpec([None], tf.string, name="images")
         ),
-        "tensors": tf.function(served.from_tensors).get_concrete_function(
+        "tensors": tf.function(served.from_tensors, autograph=False).get_concrete_function(
             tf.TensorSpec(fitted.model.inputs[0].shape, tf.float32, name="inputs")
         ),
     }

@@ -22,8 +22,9 @@ UNMEASURED = {
     "nuclei_mask_rcnn",
     "nuclei_unet",
 }
+TRUNK = "model.backbone={family: cnn, filters: [4, 4, 4, 4, 4], strides: 2, pool_size: 1}"
 SMALLER = {  # what SMALL does not shrink; weights that would be downloaded
-    "bccd_faster_rcnn": ("model.backbone.width=4", "model.filters=8"),
+    "bccd_faster_rcnn": (TRUNK, "model.filters=8"),
     "bccd_ssd": ("model.backbone.filters=[4, 4, 8, 8, 8]",),
     "cifar10_resnet": ("model.depth=8",),
     "flowers_finetune": (
@@ -31,7 +32,7 @@ SMALLER = {  # what SMALL does not shrink; weights that would be downloaded
         "transform.size=[32, 32]",
     ),
     "nuclei_fcn": ("model.filters=[4, 4, 8, 8]",),
-    "nuclei_mask_rcnn": ("model.backbone.width=4", "model.filters=8"),
+    "nuclei_mask_rcnn": (TRUNK, "model.filters=8"),
     "nuclei_unet": ("model.filters=[4, 4, 8, 8]",),
     "pets_unet": ("model.backbone.backbone.weights=none",),
     "voc_ssd": ("model.backbone.backbone={application: mobilenet, weights: none}",),
