@@ -152,7 +152,7 @@ def fit(
 
 def _prepare(task: Task, examples: Examples) -> typing.Iterable[str]:
     try:
-        return task.prepare(lambda name: read_facts(examples, [name], "train")[name].to_pylist()) or ()
+        return task.prepare(lambda name: read_facts(examples, [name], "train")[name].to_pylist())
     except ValueError as error:
         raise UserError(
             f"the task does not fit the data: {error}", where="section `task` of the config"

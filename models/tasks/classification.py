@@ -1,7 +1,6 @@
 """Classification: one class per image."""
 
 import typing
-from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -12,14 +11,14 @@ from conveyor.models.hierarchy.metrics import hierarchical_metrics
 from conveyor.models.hierarchy.tree import LabelTree
 from conveyor.models.losses.focal import FocalCrossentropy
 from conveyor.models.metrics import classification as metrics
-from conveyor.models.metrics.weighted import Scores, evaluate, measure
+from conveyor.models.metrics.weighted import Scores
 from conveyor.models.ops.frames import Frame
 from conveyor.models.tasks import curves
 from conveyor.models.tasks.settings import ClassificationSettings
-from conveyor.models.tasks.task import Batch, Facts, Metrics, Outputs, Records
+from conveyor.models.tasks.task import Batch, Outputs, Records, Task, other_names
 
 
-class Classification:
+class Classification(Task):
     """Logits per class in, probabilities and the likeliest class out.
 
     Args:
@@ -42,9 +41,6 @@ class Classification:
 
     # === training ===
 
-    def prepare(self, facts: Facts) -> None:
-        pass
-
     def annotations(self, example: dict[str, tf.Tensor], frame: Frame, shape: tf.Tensor) -> Batch:
         del frame, shape
         return {"labels": tf.one_hot(example["label"], len(self.classes))}
@@ -64,9 +60,6 @@ class Classification:
     def metrics(self) -> list[keras.metrics.Metric]:
         return [keras.metrics.CategoricalAccuracy(name="accuracy")]
 
-    def calibrate(self, answers: Iterable[tuple[np.ndarray, typing.Any]]) -> None:
-        pass
-
     # === serving ===
 
     def decode(self, inputs: tf.Tensor, raw: tf.Tensor, frame: Frame) -> dict[str, tf.Tensor]:
@@ -81,9 +74,6 @@ class Classification:
 
     # === evaluation ===
 
-    def request(self, example: dict[str, tf.Tensor]) -> tf.Tensor:
-        return example["image"]
-
     def truth(self, example: dict[str, tf.Tensor]) -> tf.Tensor:
         return example["label"]
 
@@ -97,9 +87,7 @@ class Classification:
             return "probabilities that are no numbers"
         names = np.array(self.classes)[probabilities.argmax(axis=1)]
         told = outputs.get("class_name", names)
-        pairs = set(zip(told[told != names].tolist(), names[told != names].tolist(), strict=True))
-        differ = [f"{one!r} for {other!r}" for one, other in sorted(pairs)]
-        return f"other names of classes than the data has: {', '.join(differ[:3])}" if differ else ""
+        return other_names(told, names)
 
     def record(self, truth: np.ndarray, outputs: Outputs) -> Records:
         return {"targets": truth, **outputs}
@@ -124,14 +112,6 @@ class Classification:
         shares = {*right, *(f"accuracy_level_{level}" for level in levels)}
         rests = dict.fromkeys(shares, np.arange(len(truth))) | rankings.rests(len(truth))
         return Scores(compute, rests, shares, raised={"ece"})
-
-    def measure(self, records: Records) -> dict[str, float | None]:
-        return measure(self.weighted(records), len(records["targets"]))
-
-    def evaluate(
-        self, records: Records, bootstrap: int, seed: int, groups: np.ndarray | None = None
-    ) -> Metrics:
-        return evaluate(self.weighted(records), len(records["targets"]), bootstrap, seed, groups)
 
     def badness(self, records: Records) -> np.ndarray:
         truth, probabilities = records["targets"], records["probabilities"]

@@ -1,7 +1,6 @@
 """Detection: classes and boxes of the objects in an image."""
 
 import typing
-from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -11,17 +10,17 @@ from conveyor.models.detection.drawing import outline
 from conveyor.models.detection.plots import plots
 from conveyor.models.detection.records import boxes_by_outcome, matches_of, outcomes
 from conveyor.models.metrics.detection.measures import Measures
-from conveyor.models.metrics.weighted import Scores, evaluate, measure
+from conveyor.models.metrics.weighted import Scores
 from conveyor.models.ops import boxes as box_ops
 from conveyor.models.ops.frames import Frame
 from conveyor.models.ops.images import image_size
 from conveyor.models.tasks.settings import DetectionSettings
-from conveyor.models.tasks.task import Batch, Facts, Metrics, Outputs, Records
+from conveyor.models.tasks.task import Batch, Facts, Outputs, Records, Task, other_names
 
 _COLOURS = {"true": (40, 220, 60), "found": (60, 120, 255), "false": (255, 50, 30)}
 
 
-class Detection:
+class Detection(Task):
     """Boxes, scores and labels in, those of the image's own pixels out.
 
     Args:
@@ -80,9 +79,6 @@ class Detection:
     def metrics(self) -> list[keras.metrics.Metric] | None:
         return None
 
-    def calibrate(self, answers: Iterable[tuple[np.ndarray, typing.Any]]) -> None:
-        pass
-
     # === serving ===
 
     def decode(self, inputs: tf.Tensor, raw: dict[str, tf.Tensor], frame: Frame) -> dict[str, tf.Tensor]:
@@ -106,9 +102,6 @@ class Detection:
         return {**found, "masks": raw["masks"]} if "masks" in raw else found
 
     # === evaluation ===
-
-    def request(self, example: dict[str, tf.Tensor]) -> tf.Tensor:
-        return example["image"]
 
     def truth(self, example: dict[str, typing.Any]) -> dict[str, tf.Tensor]:
         objects = example["objects"]
@@ -139,9 +132,7 @@ class Detection:
         if told is None:
             return ""
         names = np.array([*self.classes, ""])[labels]
-        pairs = set(zip(told[told != names].tolist(), names[told != names].tolist(), strict=True))
-        differ = [f"{one!r} for {other!r}" for one, other in sorted(pairs)]
-        return f"other names of classes than the data has: {', '.join(differ[:3])}" if differ else ""
+        return other_names(told, names)
 
     def record(self, truth: dict[str, np.ndarray], outputs: Outputs) -> Records:
         said = {name: outputs[name] for name in ("boxes", "scores", "class_id")}
@@ -150,14 +141,6 @@ class Detection:
     def weighted(self, records: Records) -> Scores:
         measures = Measures(matches_of(records), self.classes)
         return Scores(measures, measures.rests())
-
-    def measure(self, records: Records) -> dict[str, float | None]:
-        return measure(self.weighted(records), len(records["scores"]))
-
-    def evaluate(
-        self, records: Records, bootstrap: int, seed: int, groups: np.ndarray | None = None
-    ) -> Metrics:
-        return evaluate(self.weighted(records), len(records["scores"]), bootstrap, seed, groups)
 
     def badness(self, records: Records) -> np.ndarray:
         counts = outcomes(records, self.settings.threshold)

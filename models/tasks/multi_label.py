@@ -1,23 +1,22 @@
 """Multi-label classification: any number of classes in an image, or none."""
 
 import typing
-from collections.abc import Iterable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from conveyor.models.metrics import classification as metrics
-from conveyor.models.metrics.weighted import Scores, evaluate, measure
+from conveyor.models.metrics.weighted import Scores
 from conveyor.models.ops.frames import Frame
 from conveyor.models.tasks import curves
 from conveyor.models.tasks.settings import MultiLabelSettings
-from conveyor.models.tasks.task import Batch, Facts, Metrics, Outputs, Records
+from conveyor.models.tasks.task import Batch, Outputs, Records, Task
 
 _THRESHOLD = 0.5  # a class with a higher probability is said to be there
 
 
-class MultiLabel:
+class MultiLabel(Task):
     """Logits per class in; a probability of each class by itself, and which are there, out.
 
     A class is in an image if any of its objects is of it, crowds and difficult ones too.
@@ -37,9 +36,6 @@ class MultiLabel:
         return {"classes": len(self.classes)}
 
     # === training ===
-
-    def prepare(self, facts: Facts) -> None:
-        pass
 
     def annotations(self, example: dict[str, tf.Tensor], frame: Frame, shape: tf.Tensor) -> Batch:
         del frame, shape
@@ -63,9 +59,6 @@ class MultiLabel:
     def metrics(self) -> list[keras.metrics.Metric]:
         return [keras.metrics.BinaryAccuracy(name="label_accuracy", threshold=0.0)]  # of logits
 
-    def calibrate(self, answers: Iterable[tuple[np.ndarray, typing.Any]]) -> None:
-        pass
-
     # === serving ===
 
     def decode(self, inputs: tf.Tensor, raw: tf.Tensor, frame: Frame) -> dict[str, tf.Tensor]:
@@ -77,9 +70,6 @@ class MultiLabel:
         return {"probabilities": probabilities, "present": present, "class_name": names}
 
     # === evaluation ===
-
-    def request(self, example: dict[str, tf.Tensor]) -> tf.Tensor:
-        return example["image"]
 
     def truth(self, example: dict[str, tf.Tensor]) -> tf.Tensor:
         return self._present(example) > 0
@@ -109,14 +99,6 @@ class MultiLabel:
 
         rests = dict.fromkeys(("subset_accuracy", "label_accuracy"), np.arange(len(truth)))
         return Scores(compute, rests | rankings.rests(len(truth)), {"subset_accuracy"})
-
-    def measure(self, records: Records) -> dict[str, float | None]:
-        return measure(self.weighted(records), len(records["targets"]))
-
-    def evaluate(
-        self, records: Records, bootstrap: int, seed: int, groups: np.ndarray | None = None
-    ) -> Metrics:
-        return evaluate(self.weighted(records), len(records["targets"]), bootstrap, seed, groups)
 
     def badness(self, records: Records) -> np.ndarray:
         wrong = records["present"] != records["targets"]

@@ -9,12 +9,12 @@ import tensorflow as tf
 
 from conveyor.models.metrics import reconstruction as metrics
 from conveyor.models.metrics.classification import Ranking
-from conveyor.models.metrics.weighted import Scores, evaluate, measure
+from conveyor.models.metrics.weighted import Scores
 from conveyor.models.ops.frames import Frame
 from conveyor.models.ops.images import add_noise, decode_image, encode_noisy
 from conveyor.models.tasks import curves
 from conveyor.models.tasks.settings import ReconstructionSettings
-from conveyor.models.tasks.task import Batch, Facts, Metrics, Outputs, Records
+from conveyor.models.tasks.task import Batch, Outputs, Records, Task
 
 _LOSSES = {"bce": keras.losses.BinaryCrossentropy, "mse": keras.losses.MeanSquaredError}
 _COLUMNS = ("bce", "mse", "psnr", "ssim")
@@ -22,7 +22,7 @@ _AREAS = ("anomaly_average_precision", "anomaly_roc_auc")
 _BINS = 40
 
 
-class Reconstruction:
+class Reconstruction(Task):
     """A dict of `reconstruction` and `code` in; both, an anomaly score and a verdict out.
 
     Images are float32 in [0, 1].
@@ -57,9 +57,6 @@ class Reconstruction:
     def _is_normal(self, labels: np.ndarray) -> np.ndarray:
         """Returns bool [n] of labels int [n]."""
         return np.isin(labels, self._normal)
-
-    def prepare(self, facts: Facts) -> None:
-        pass
 
     def annotations(self, example: dict[str, tf.Tensor], frame: Frame, shape: tf.Tensor) -> Batch:
         del example, frame, shape
@@ -134,14 +131,6 @@ class Reconstruction:
         rests = {"anomaly_share": np.arange(len(columns[0]))}
         rests |= dict(zip(_AREAS, ranking.rests() if ranking else (), strict=False))
         return Scores(compute, rests, {"anomaly_share"})
-
-    def measure(self, records: Records) -> dict[str, float | None]:
-        return measure(self.weighted(records), len(records["mse"]))
-
-    def evaluate(
-        self, records: Records, bootstrap: int, seed: int, groups: np.ndarray | None = None
-    ) -> Metrics:
-        return evaluate(self.weighted(records), len(records["mse"]), bootstrap, seed, groups)
 
     def badness(self, records: Records) -> np.ndarray:
         return records["mse"]

@@ -1,7 +1,6 @@
 """Segmentation: a class for each pixel."""
 
 import typing
-from collections.abc import Iterable
 
 import keras
 import numpy as np
@@ -17,15 +16,15 @@ from conveyor.models.losses.segmentation import (
 from conveyor.models.metrics.boundaries import boundary_f1, boundary_metrics
 from conveyor.models.metrics.means import mean_of_defined
 from conveyor.models.metrics.segmentation import confusion, region_metrics
-from conveyor.models.metrics.weighted import Scores, evaluate, measure
+from conveyor.models.metrics.weighted import Scores
 from conveyor.models.ops.class_maps import class_maps, resize_mask
 from conveyor.models.ops.frames import Frame
 from conveyor.models.tasks.mask_pictures import side_by_side
 from conveyor.models.tasks.settings import SegmentationSettings
-from conveyor.models.tasks.task import Batch, Facts, Metrics, Outputs, Records
+from conveyor.models.tasks.task import Batch, Facts, Outputs, Records, Task
 
 
-class Segmentation:
+class Segmentation(Task):
     """Logits of each pixel in; a map of classes, in the image's own pixels, out.
 
     Args:
@@ -52,9 +51,9 @@ class Segmentation:
 
     # === training ===
 
-    def prepare(self, facts: Facts) -> None:
+    def prepare(self, facts: Facts) -> list[str]:
         if self.settings.class_weights == "none":
-            return
+            return []
         pixels = [row[: len(self.classes)] for row in facts("mask_pixels")]
         if any(len(row) != len(self.classes) for row in pixels):
             raise ValueError(
@@ -62,6 +61,7 @@ class Segmentation:
                 " Received: class_weights=median_frequency"
             )
         self.class_weights = median_frequency(pixels)
+        return []
 
     def annotations(self, example: dict[str, tf.Tensor], frame: Frame, shape: tf.Tensor) -> Batch:
         mask = tf.io.decode_png(example["segmentation_mask"], 1)
@@ -87,9 +87,6 @@ class Segmentation:
             keras.metrics.MeanIoU(len(self.classes), name="mean_iou", ignore_class=VOID, sparse_y_pred=False)
         ]
 
-    def calibrate(self, answers: Iterable[tuple[np.ndarray, typing.Any]]) -> None:
-        pass
-
     # === serving ===
 
     def decode(self, inputs: tf.Tensor, raw: tf.Tensor, frame: Frame) -> dict[str, tf.Tensor]:
@@ -97,9 +94,6 @@ class Segmentation:
         return {"class_map": class_maps(raw, frame), "sizes": tf.identity(frame["sizes"])}
 
     # === evaluation ===
-
-    def request(self, example: dict[str, tf.Tensor]) -> tf.Tensor:
-        return example["image"]
 
     def truth(self, example: dict[str, tf.Tensor]) -> tf.Tensor:
         return example["segmentation_mask"]  # encoded, as sizes differ
@@ -140,14 +134,6 @@ class Segmentation:
         names = compute(np.ones((1, len(confusions)), np.int32))
         rests = {name: of_class.get(name.partition("/")[2], everything) for name in names}
         return Scores(compute, rests)
-
-    def measure(self, records: Records) -> dict[str, float | None]:
-        return measure(self.weighted(records), len(records["confusions"]))
-
-    def evaluate(
-        self, records: Records, bootstrap: int, seed: int, groups: np.ndarray | None = None
-    ) -> Metrics:
-        return evaluate(self.weighted(records), len(records["confusions"]), bootstrap, seed, groups)
 
     def badness(self, records: Records) -> np.ndarray:
         return np.nan_to_num(1.0 - _image_iou(records["confusions"]))  # 0 where all is void

@@ -1,12 +1,7 @@
 import json
 import os
-import pathlib
-import sys
 
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "helpers"))
-
 import warm_cli
 
 

@@ -1,5 +1,4 @@
 import pathlib
 import sys
 
-sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "helpers"))
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
