@@ -8,8 +8,6 @@ import sys
 import numpy as np
 import PIL.Image
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "helpers"))
 from pycoco import reference
 
 EMPTY = '{"images": [], "annotations": [], "categories": []}'

@@ -5,9 +5,6 @@ import subprocess
 import sys
 
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "helpers"))
-
 import small_sources
 from small_images import class_files, write_files
 

@@ -1,15 +1,9 @@
 """Formats are recognised, the richest first; what is none is told with what was seen."""
 
-import pathlib
-import sys
-
 import pytest
+import small_sources
 from etils.epath import backend
 from fsspec.implementations.memory import MemoryFileSystem
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "helpers"))
-
-import small_sources
 from small_images import class_files, encode, noise, write_files
 from small_sources import IMAGES, coco_json, within
 

@@ -1,10 +1,8 @@
 """Instance segmentation: targets that move with the pixels, and masks judged as COCO does."""
 
-import pathlib
-import sys
-
 import numpy as np
 import tensorflow as tf
+from pycoco import NAMES, reference, xywh
 from pycocotools import mask as coco
 
 from conveyor.models.detection.masks import mask_columns
@@ -12,10 +10,6 @@ from conveyor.models.ops.instances import FIRST, paste_masks
 from conveyor.models.tasks.settings import InstanceSegmentationSettings
 from conveyor.models.tasks.task import make_task
 from conveyor.models.void import VOID
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[2] / "helpers"))
-
-from pycoco import NAMES, reference, xywh
 
 CLASSES = ["ant", "bee"]
 HEIGHT, WIDTH = 60, 80

@@ -2,15 +2,10 @@
 
 import io
 import json
-import pathlib
-import sys
 
 import numpy as np
-from tensorflow_datasets.proto import tf_example_pb2
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "helpers"))
-
 from small_images import encode, noise
+from tensorflow_datasets.proto import tf_example_pb2
 
 from conveyor.components.example_gen.records import write_record
 

@@ -3,12 +3,8 @@
 import contextlib
 import json
 import os
-import pathlib
 import re
 import shutil
-import sys
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "helpers"))
 
 from small_images import damage
 

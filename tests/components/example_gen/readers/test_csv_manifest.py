@@ -1,15 +1,10 @@
 """CSV manifests as users have them, and as they should not be."""
 
 import collections
-import pathlib
 import pickle
 import random
-import sys
 
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "helpers"))
-
 from small_images import damage, encode, noise, write_files
 
 from conveyor.components.example_gen.readers.csv_manifest import CsvManifestReader

@@ -4,14 +4,10 @@ import io
 import pathlib
 import pickle
 import random
-import sys
 
 import numpy as np
 import PIL.Image
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "helpers"))
-
 from small_images import damage, decode, encode, noise, with_orientation, write_files
 
 from conveyor.components.example_gen.readers import masks

@@ -4,14 +4,10 @@ import io
 import pathlib
 import pickle
 import random
-import sys
 import zipfile
 
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "helpers"))
-
 from small_images import damage, decode, noise
 
 from conveyor.components.example_gen.readers import npz

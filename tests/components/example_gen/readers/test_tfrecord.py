@@ -1,17 +1,12 @@
 """TFRecord files of others."""
 
 import io
-import pathlib
 import pickle
 import random
-import sys
 
 import pytest
-from tensorflow_datasets.proto import tf_example_pb2
-
-sys.path.insert(0, str(pathlib.Path(__file__).parents[3] / "helpers"))
-
 from small_images import damage, encode, noise, with_orientation, write_files
+from tensorflow_datasets.proto import tf_example_pb2
 
 from conveyor.components.example_gen.readers.raw import REASONS, RawObject
 from conveyor.components.example_gen.readers.tfrecord import CorruptRecordError, TFRecordReader, read_records
