@@ -24,14 +24,11 @@ UNMEASURED = {
 }
 TRUNK = "model.backbone={family: cnn, filters: [4, 4, 4, 4, 4], strides: 2, pool_size: 1}"
 SMALLER = {  # what SMALL does not shrink; weights that would be downloaded
-    "bccd_faster_rcnn": (TRUNK, "model.filters=8"),
-    "bccd_ssd": ("model.backbone.filters=[4, 4, 8, 8, 8]",),
     "cifar10_resnet": ("model.depth=8",),
     "flowers_finetune": (
         "model.backbone={application: mobilenet, weights: none}",
         "transform.size=[32, 32]",
     ),
-    "nuclei_fcn": ("model.filters=[4, 4, 8, 8]",),
     "nuclei_mask_rcnn": (TRUNK, "model.filters=8"),
     "nuclei_unet": ("model.filters=[4, 4, 8, 8]",),
     "pets_unet": ("model.backbone.backbone.weights=none",),
@@ -41,8 +38,12 @@ SMALLER = {  # what SMALL does not shrink; weights that would be downloaded
 UNTIL = {
     **dict.fromkeys(
         (
+            "bccd_faster_rcnn",
             "bccd_ssd",
+            "deep_versus_wide",
+            "digits_linear",
             "flowers_finetune",
+            "mnist_cnn",
             "mnist_cnn_r",
             "mnist_cnn_rts",
             "mnist_stn_rts",
@@ -52,7 +53,7 @@ UNTIL = {
         ),
         ("--until", "transform"),
     ),
-    **dict.fromkeys(("cifar10_resnet", "deep_versus_wide", "nuclei_mask_rcnn"), ("--until", "trainer")),
+    **dict.fromkeys(("cifar10_resnet", "nuclei_unet"), ("--until", "trainer")),
 }
 BEFORE = {"finetune_from_autoencoder": "mnist_autoencoder"}  # what must have been run
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -117,7 +117,6 @@ CASES = {
     "resnet-a": {"family": "resnet", "depth": 8, "width": 3, "shortcut": "A", "zero_gamma": False},
     "resnet-2": {"family": "resnet", "depth": 8, "width": 4, "version": 2},
     "resnet-imagenet": {"family": "resnet", "depth": 18, "width": 4, "stem": "imagenet"},
-    "resnet-bottleneck": {"family": "resnet", "depth": 50, "width": 2, "stem": "imagenet", "version": 2},
     "ssd": {
         "family": "ssd",
         "backbone": {
@@ -209,12 +208,11 @@ SHAPES = {  # of the cases that IMAGE does not suit
     "pretrained": (33, 35, 3),
     "unet-pretrained": (33, 35, 3),
     "resnet-imagenet": (35, 33, 3),
-    "resnet-bottleneck": (35, 33, 3),
 }
 # weights that start near 0, so that untrained answers are all but equal, and rounding decides their order
 UNEQUAL = ("objectness_conv", "class_logits")
 KINDS = {"faster_rcnn-masks": "instance_segmentation"}  # where it is not the family's first
-SLOW = {"pretrained", "resnet-bottleneck", "resnet-a", "resnet-imagenet", "autoencoder-places"}
+SLOW = {"pretrained", "resnet-a", "resnet-imagenet", "autoencoder-places"}
 SLOW |= {"faster_rcnn", "faster_rcnn-masks", "deeplab", "deeplab-backbone", "fcn-32s", "fcn-backbone"}
 SLOW |= {"unet-strided", "unet-backbone", "unet-pretrained", "ssd", "ssd-plain"}
 
