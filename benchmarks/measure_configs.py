@@ -41,7 +41,7 @@ def measure_config(name: str, metric: str, seeds: int, overrides: list[str]) -> 
     low, high = interval(values)
     shown = ", ".join(f"{value:.4f}" for value in values)
     print(
-        f"{name}: {max(minutes):.1f} CPU minutes; test {metric}"
+        f"{name}: {max(minutes):.1f} minutes; test {metric}"
         f" {statistics.mean(values):.4f} [{low:.4f}, {high:.4f}] over {len(values)} seeds ({shown})",
         flush=True,
     )
