@@ -9,7 +9,7 @@ from tensorflow.core.framework import attr_value_pb2
 from tensorflow.core.protobuf import meta_graph_pb2, saved_model_pb2
 
 # TensorFlow numbers functions, calls that have a gradient, and variables, as a process makes them.
-_NUMBERED = re.compile(r"(.*[_-]|)(\d+)")
+_NUMBERED = re.compile(r"((?:__\w+|(?:Stateful)?PartitionedCall)[_-]|)(0|[1-9]\d*)")
 _COUNTED = ("_gradient_op_type", "shared_name", "_user_specified_name")
 
 Attributes = typing.Mapping[str, attr_value_pb2.AttrValue]
@@ -67,7 +67,7 @@ def _rename_attributes(attributes: Attributes, names: dict[str, str]) -> None:
     for key, value in attributes.items():
         kind = value.WhichOneof("value")
         if kind == "s" and key in _COUNTED:
-            value.s = names.get(value.s.decode(), value.s.decode()).encode()
+            value.s = names.get(value.s.decode(), "").encode() or value.s
         called = [value.func] if kind == "func" else value.list.func if kind == "list" else ()
         for function in called:
             function.name = names.get(function.name, function.name)
