@@ -42,7 +42,7 @@ class WarmProcess:
 
     def __init__(self, modules: tuple[str, ...]):
         self._process = subprocess.Popen(  # noqa: S603
-            _command(main, list(modules)),
+            _command(main, list(modules), os.getpid()),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**_QUIET, **os.environ},
@@ -100,11 +100,16 @@ def _death(spec: Spec, status: str) -> StageError:
     )
 
 
-def main(modules: list[str]) -> None:
-    """The template's end: imports, then runs a child for every line read."""
+def main(modules: list[str], caller: int) -> None:
+    """The template's end: imports, then runs a child for every line read.
+
+    Args:
+        modules: What to import.
+        caller: Process id of who started this.
+    """
     replies = os.dup(1)
     os.dup2(2, 1)  # whatever a stage prints goes to stderr
-    with _quiet():
+    with _quiet(), _ends_with(caller):
         for module in modules:
             importlib.import_module(module)
     gc.freeze()  # children need not scan, and so copy, all that was imported
@@ -131,6 +136,23 @@ def _quiet() -> typing.Iterator[None]:
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
+
+
+@contextlib.contextmanager
+def _ends_with(caller: int) -> typing.Iterator[None]:
+    """Ends this process if the caller dies: for as long as nobody reads stdin, which would tell."""
+
+    def look(*_: typing.Any) -> None:
+        if os.getppid() != caller:
+            os._exit(1)
+
+    before = signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, 0.2, 0.2)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _run_child(path: str, replies: int) -> int:

@@ -1,7 +1,9 @@
 """A run that is killed in any stage has published nothing half done and goes on from there."""
 
+import contextlib
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -55,7 +57,13 @@ def _wait_for_children(mark, seconds=10):
         if not left:
             return
         signal.sigtimedwait([], 0.05)
-    pytest.fail(f"processes outlived their run: {left}")
+    pytest.fail(f"processes outlived their run: {[*map(_command, left)]}")
+
+
+def _command(pid):
+    with contextlib.suppress(OSError):
+        pid += " " + pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return pid
 
 
 def _has_mark(pid, mark):

@@ -55,6 +55,7 @@ class ForkedTemplate:
 
     def __init__(self, modules: tuple[str, ...]):
         (read_in, write_in), (read_out, write_out) = os.pipe(), os.pipe()
+        caller = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
             os.setsid()
@@ -63,7 +64,7 @@ class ForkedTemplate:
             os.dup2(read_in, 0)
             os.dup2(write_out, 1)
             os.environ.update({**warm._QUIET, **os.environ})
-            warm.main(list(modules))
+            warm.main(list(modules), caller)
             os._exit(0)
         for end in (read_in, write_out):
             os.close(end)

@@ -258,10 +258,20 @@ def test_environment(run, process, control, monkeypatch):
 
 def test_parent_ends_when_its_starter_does(start):
     # at once, though idle: its stdin is closed
+    _kill_starter(start)
+
+
+def test_parent_ends_when_its_starter_does_while_it_imports(start, tmp_path):
+    (tmp_path / "endless.py").write_text("import time\nwhile True: time.sleep(0.1)")
+    _kill_starter(start, f"sys.path.insert(0, {str(tmp_path)!r})", "endless")
+
+
+def _kill_starter(start, setup="", *modules):
     code = (
-        "import os, json\n"
+        "import os, sys\n"
+        f"{setup}\n"
         "from conveyor.pipeline.runners.warm import WarmProcess\n"
-        "WarmProcess(())\n"
+        f"WarmProcess({modules})\n"
         "print('{}', flush=True)\n"
         "os.kill(os.getpid(), 9)\n"
     )
