@@ -30,7 +30,6 @@ SMALLER = {  # what SMALL does not shrink; weights that would be downloaded
         "transform.size=[32, 32]",
     ),
     "nuclei_mask_rcnn": (TRUNK, "model.filters=8"),
-    "nuclei_unet": ("model.filters=[4, 4, 8, 8]",),
     "pets_unet": ("model.backbone.backbone.weights=none",),
     "voc_ssd": ("model.backbone.backbone={application: mobilenet, weights: none}",),
 }
@@ -42,18 +41,23 @@ UNTIL = {
             "bccd_ssd",
             "deep_versus_wide",
             "digits_linear",
+            "digits_mlp",
             "flowers_finetune",
             "mnist_cnn",
             "mnist_cnn_r",
             "mnist_cnn_rts",
             "mnist_stn_rts",
             "nuclei_fcn",
+            "nuclei_unet",
             "pets_unet",
             "voc_ssd",
         ),
         ("--until", "transform"),
     ),
-    **dict.fromkeys(("cifar10_resnet", "nuclei_unet"), ("--until", "trainer")),
+    **dict.fromkeys(
+        ("cifar10_resnet", "finetune_from_autoencoder", "mnist_denoiser", "mnist_stn_r"),
+        ("--until", "trainer"),
+    ),
 }
 BEFORE = {"finetune_from_autoencoder": "mnist_autoencoder"}  # what must have been run
 DOCS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
