@@ -19,8 +19,9 @@ $(VENV)/installed: setup.py pyproject.toml
 demo: install
 	$(BIN)/conveyor run digits_cnn
 
+# With bytecode, also where it is switched off: many tests start processes, which would all compile the package.
 test: install
-	$(BIN)/pytest -n $(WORKERS) --dist loadfile
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n $(WORKERS) --dist loadfile
 
 fast: install
 	$(BIN)/pytest -m "not slow"
