@@ -150,8 +150,8 @@ class Decoded:
 
     @property
     def has_labels(self) -> bool:
-        """Whether each example has one class."""
-        return "label" in self._records.element_spec
+        """Whether each example has one class, which the task asks for."""
+        return "label" in self._records.element_spec and "labels" in self._spec
 
     def labels(self) -> np.ndarray:
         """Returns int64 [count]: the class of each example, in stored order."""

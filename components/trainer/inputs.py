@@ -44,7 +44,7 @@ class TrainingInput:
         is_any = "balanced" in (how.sampling, how.class_weights)
         if is_any and not self._decoded.has_labels:
             raise UserError(
-                "balanced sampling and class weights need a class for each image, and the data has none",
+                "balanced sampling and class weights need a task on one class for each image",
                 where="trainer.sampling and trainer.class_weights in the config",
                 fix="leave them out",
             )

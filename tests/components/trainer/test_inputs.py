@@ -141,6 +141,12 @@ class Objects:
         return batch["images"], batch["bounding_boxes"]
 
 
+@pytest.mark.parametrize("how", [{"sampling": "balanced"}, {"class_weights": "balanced"}], ids=str)
+def test_balance_is_refused_where_the_task_is_not_on_one_class_an_image(run, how):
+    with pytest.raises(UserError, match="need a task on one class for each image"):
+        TrainingInput(run.examples, run.graph, Objects(), training(epochs=1, **how))
+
+
 @pytest.mark.parametrize("cache", ["memory", "off"])
 def test_examples_with_fewer_objects_are_filled_up(run, cache):
     source = TrainingInput(run.examples, run.graph, Objects(), training(cache=cache, epochs=1))
