@@ -211,7 +211,9 @@ class InfraBlessing(_JsonArtifact):
 
 
 class PushedModel(_JsonArtifact):
-    """Where the model was pushed to: `pushed.json`: {`destination`, `version`, `model`}."""
+    """Where the model was pushed to: `pushed.json`: {`destination`, `version`, `model` (digest), `removed`
+    (older versions)}.
+    """
 
     file_name = "pushed.json"
 

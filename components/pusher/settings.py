@@ -1,5 +1,7 @@
 """Settings of pusher."""
 
+import pydantic
+
 from conveyor.pipeline.config import Settings
 
 
@@ -9,3 +11,5 @@ class PusherSettings(Settings):
     to: str = "{workspace}/serving/{name}"
     """Base directory, local or gs:// or s3://; versions are its integer sub-directories.
     {workspace} and {name} (of the config) are filled in."""
+    keep: pydantic.PositiveInt = 10
+    """Versions to leave, the newest; older ones are removed, unless something else put them there."""

@@ -28,7 +28,7 @@ def pusher(
     """Copies the SavedModel to the next integer version of a serving folder, all or nothing."""
     from conveyor.components.pusher.push import push
 
-    document = push(model, settings.to, _lineage(context, blessing, infra_blessing))
+    document = push(model, settings.to, _lineage(context, blessing, infra_blessing), settings.keep)
     pushed.write(document)
     pushed.properties["summary"] = {"pushed": document["destination"]}
 

@@ -85,3 +85,19 @@ def test_model_gives_all_as_json(fakes, call_json):
     assert document["layers"][1]["FLOPs"] == 2580
     assert document["asked"] == [["a=1"], "w", "f.svg"]
     assert {"layers", "totals", "advice"} <= document.keys()
+
+
+@pytest.mark.parametrize("how", ["name", "path"])
+def test_rollback_by_name_or_path(call, call_json, tmp_path, monkeypatch, how):
+    base = tmp_path / "workspace" / "serving" / "digits"
+    for version in ("1", "2"):
+        (base / version).mkdir(parents=True)
+        (base / version / "saved_model.pb").write_text(version)
+    monkeypatch.chdir(tmp_path)
+    name = "digits" if how == "name" else str(base)
+    code, out, _ = call("rollback", name, "--workspace", "workspace")
+    assert (code, out.split(": ")[1].strip()) == (0, "version 1, in place of 2")
+    assert (base / "3" / "saved_model.pb").read_text() == "1"
+    code, document = call_json("rollback", name, "--workspace", "workspace", "--to", "7")
+    assert code == 2
+    assert document["error"]["received"] == "7"

@@ -19,6 +19,7 @@ from conveyor.cli.commands import (
     model,
     new,
     predict,
+    rollback,
     run,
     runs,
     schema,
@@ -39,4 +40,5 @@ COMMANDS: dict[str, types.ModuleType] = {
     "evaluate": evaluate,
     "metrics": metrics,
     "predict": predict,
+    "rollback": rollback,
 }

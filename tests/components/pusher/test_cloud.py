@@ -5,7 +5,8 @@ import pytest
 from etils.epath import backend, gpath
 
 from conveyor.components.evaluator.saved_model import find_saved_model
-from conveyor.components.pusher.push import PROVENANCE, push, serves
+from conveyor.components.pusher.push import push, roll_back, serves
+from conveyor.components.pusher.versions import PROVENANCE
 from conveyor.pipeline.digest import list_files
 from conveyor.pipeline.errors import UserError
 
@@ -26,7 +27,7 @@ def bucket(monkeypatch):
 def test_versions_in_a_bucket(bucket, make_model, tmp_path, monkeypatch, scheme):
     monkeypatch.chdir(tmp_path)
     base = f"{scheme}://bucket/serving/digits"
-    documents = [push(make_model(name), base, {}) for name in ("a", "b", "a")]
+    documents = [push(make_model(name), base, {}, 5) for name in ("a", "b", "a")]
     assert [document["destination"] for document in documents] == [f"{base}/1", f"{base}/2", f"{base}/3"]
     found = {path.partition("digits/")[2]: content for path, content in bucket().items()}
     model = make_model("a")
@@ -41,9 +42,21 @@ def test_versions_in_a_bucket(bucket, make_model, tmp_path, monkeypatch, scheme)
     assert os.listdir(tmp_path) == ["models"]  # no folder named "gs:"
 
 
+def test_old_versions_and_rollback_in_a_bucket(bucket, make_model):
+    base = "gs://bucket/serving"
+    for name in "abc":
+        push(make_model(name), base, {}, keep=2)
+    assert roll_back(base)["copy_of"] == 2
+    found = {path.partition("serving/")[2]: content for path, content in bucket().items()}
+    names = {PROVENANCE, *list_files(make_model("b").saved_model)}
+    assert set(found) == {f"{version}/{name}" for version in (2, 3, 4) for name in names}
+    for name in names - {PROVENANCE}:
+        assert found[f"4/{name}"] == found[f"2/{name}"]
+
+
 def test_newest_version_in_a_bucket_is_found(bucket, make_model):
     for name in "ab":
-        push(make_model(name), "gs://bucket/serving", {})
+        push(make_model(name), "gs://bucket/serving", {}, 5)
     assert str(find_saved_model("gs://bucket/serving")) == "gs://bucket/serving/2"
     with pytest.raises(UserError):
         find_saved_model("gs://bucket/nothing")
@@ -56,6 +69,6 @@ def test_bucket_that_cannot_be_reached_is_a_user_error(model, monkeypatch):
 
     monkeypatch.setattr(backend._FileSystemSpecBackend, "makedirs", makedirs)
     with pytest.raises(UserError, match=r"pusher\.to cannot be reached") as caught:
-        push(model, "s3://bucket/x", {})
+        push(model, "s3://bucket/x", {}, 5)
     assert "s3://bucket/x" in caught.value.received
     assert "401" in caught.value.received

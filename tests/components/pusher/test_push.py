@@ -7,12 +7,18 @@ import sys
 import pytest
 from etils import epath
 
-from conveyor.components.pusher import push as module
-from conveyor.components.pusher.push import PROVENANCE, push, serves
+from conveyor.components.pusher import push as pushing
+from conveyor.components.pusher import versions as module
+from conveyor.components.pusher.push import roll_back, serves
+from conveyor.components.pusher.versions import PROVENANCE
 from conveyor.pipeline.digest import list_files
 from conveyor.pipeline.errors import StageError, UserError
 
 SCRIPT = pathlib.Path(__file__).parent / "toys" / "push_once.py"
+
+
+def push(model, base, lineage, keep=100):
+    return pushing.push(model, base, lineage, keep)
 
 
 @pytest.fixture
@@ -30,7 +36,7 @@ def entries(base):
 
 def test_version_holds_the_saved_model_and_where_it_comes_from(model, base):
     document = push(model, str(base), {"run": "r1", "metrics": {"accuracy": 0.9}})
-    assert document == {"destination": str(base / "1"), "version": 1, "model": model.digest}
+    assert document == {"destination": str(base / "1"), "version": 1, "model": model.digest, "removed": []}
     pushed = content(base / "1")
     provenance = json.loads(pushed.pop(PROVENANCE))
     assert pushed == content(model.saved_model)
@@ -194,7 +200,7 @@ def test_kill_while_copying_leaves_no_version_and_the_next_push_works(model, bas
         "shutil.copyfileobj = copy\n"
         "from conveyor.components.artifacts import Model\n"
         "from conveyor.components.pusher.push import push\n"
-        "push(Model.load(sys.argv[1]), sys.argv[2], {})\n"
+        "push(Model.load(sys.argv[1]), sys.argv[2], {}, 5)\n"
     )
     killed = subprocess.run([sys.executable, "-c", code, str(model.path), str(base)])
     assert killed.returncode == -9
@@ -268,3 +274,115 @@ def test_base_that_is_a_file_is_a_user_error(model, tmp_path, below):
         push(model, str(tmp_path / "note" / below), {})
     assert str(tmp_path / "note") in caught.value.received
     assert (tmp_path / "note").read_text() == "a file"
+
+
+# === old versions ===
+
+
+def test_old_versions_are_removed_but_those_of_others(make_model, base):
+    (base / "1").mkdir(parents=True)
+    documents = [push(make_model(name), str(base), {}, keep=2) for name in "abcd"]
+    assert [document["removed"] for document in documents] == [[], [], [2], [3]]
+    assert entries(base) == ["1", "4", "5"]
+
+
+def test_removed_version_is_gone_at_once(make_model, base, monkeypatch):
+    seen = []
+    real = epath.Path(base).__class__.rmtree
+
+    def rmtree(self):
+        seen.append((self.name, entries(base)))
+        real(self)
+
+    push(make_model("a"), str(base), {})
+    monkeypatch.setattr(epath.Path(base).__class__, "rmtree", rmtree)
+    push(make_model("b"), str(base), {}, keep=1)
+    ((name, there),) = seen
+    assert name.startswith(".removed-1-")
+    assert [entry for entry in there if not entry.startswith(".")] == ["2"]
+
+
+# === rollback ===
+
+
+def fingerprint(base, version):
+    return (base / str(version) / "fingerprint.txt").read_text()
+
+
+def test_rollback_publishes_the_version_before_as_the_next(make_model, base):
+    a, b = make_model("a"), make_model("b")
+    push(a, str(base), {"run": "first"})
+    push(b, str(base), {})
+    before = content(base)
+    document = roll_back(str(base))
+    assert document == {
+        "destination": str(base / "3"),
+        "version": 3,
+        "copy_of": 1,
+        "instead_of": 2,
+        "model": a.digest,
+    }
+    after = content(base / "3")
+    origin = json.loads(after.pop(PROVENANCE))
+    assert origin == {
+        "model": a.digest,
+        "run": "first",
+        "copy_of": 1,
+        "instead_of": {"version": 2, "model": b.digest},
+    }
+    assert after == content(a.saved_model)
+    assert {name: data for name, data in content(base).items() if not name.startswith("3/")} == before
+    assert serves(str(base / "3"), a.digest)
+
+
+def test_rollback_never_goes_to_what_was_taken_back(make_model, base):
+    for name in "abc":
+        push(make_model(name), str(base), {})
+    assert roll_back(str(base))["copy_of"] == 2
+    assert roll_back(str(base))["copy_of"] == 1
+    assert fingerprint(base, 5) == "a"
+    with pytest.raises(UserError, match="no such version to go back to"):
+        roll_back(str(base))
+    push(make_model("d"), str(base), {})
+    assert roll_back(str(base))["copy_of"] == 5  # of 1, which was served before 6
+    assert fingerprint(base, 7) == "a"
+
+
+def test_model_that_was_taken_back_is_not_published_again(make_model, base):
+    push(make_model("a"), str(base), {})
+    push(make_model("b"), str(base), {})
+    roll_back(str(base))
+    with pytest.raises(UserError, match="taken back by conveyor rollback"):
+        push(make_model("b"), str(base), {})
+    assert push(make_model("a"), str(base), {})["version"] == 3  # is served already
+    assert push(make_model("c"), str(base), {})["version"] == 4
+
+
+def test_rollback_to_a_version_by_its_number(make_model, base):
+    for name in "abc":
+        push(make_model(name), str(base), {})
+    assert roll_back(str(base), 1)["copy_of"] == 1
+    assert fingerprint(base, 4) == "a"
+    for wrong in (4, 9, -1):
+        with pytest.raises(UserError, match="no such version") as caught:
+            roll_back(str(base), wrong)
+        assert caught.value.expected == "one of 3, 2, 1"
+
+
+@pytest.mark.parametrize("make", [None, "empty", "file"])
+def test_rollback_of_nothing(base, make):
+    if make == "empty":
+        base.mkdir(parents=True)
+    elif make == "file":
+        base.parent.mkdir(parents=True)
+        base.write_text("a note")
+    with pytest.raises(UserError, match="nothing to roll back"):
+        roll_back(str(base))
+
+
+def test_version_of_something_else_can_be_gone_back_to(make_model, base):
+    (base / "1").mkdir(parents=True)
+    (base / "1" / "saved_model.pb").write_text("by hand")
+    push(make_model("a"), str(base), {})
+    assert roll_back(str(base))["model"] == ""
+    assert (base / "3" / "saved_model.pb").read_text() == "by hand"

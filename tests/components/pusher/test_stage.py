@@ -45,7 +45,7 @@ def run_stage(inputs, to, out):
 def test_stage_pushes_and_says_where(inputs, model, tmp_path):
     to = tmp_path / "serving"
     result, document = run_stage(inputs, to, tmp_path / "out")
-    assert document == {"destination": str(to / "1"), "version": 1, "model": model.digest}
+    assert document == {"destination": str(to / "1"), "version": 1, "model": model.digest, "removed": []}
     assert result["properties"] == {"pushed": {"summary": {"pushed": str(to / "1")}}}
     provenance = json.loads((to / "1" / "assets.extra" / "conveyor.json").read_text("utf-8"))
     assert provenance == {

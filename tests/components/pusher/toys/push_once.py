@@ -13,4 +13,4 @@ if __name__ == "__main__":
     print("ready", flush=True)
     while not pathlib.Path(start).exists():
         time.sleep(0.001)
-    print(push(model, base, {})["version"])
+    print(push(model, base, {}, 100)["version"])
