@@ -5,6 +5,7 @@ import typing
 import tensorflow as tf
 
 from conveyor.models.ops.frames import Frame, fit_size, frame_of
+from conveyor.models.ops.upright import read_pixels
 
 
 def decode_image(data: tf.Tensor, size: tuple[int, int], channels: int) -> tf.Tensor:
@@ -41,8 +42,7 @@ def decode_framed(
     Returns:
         uint8 [height, width, channels]; and the frame of the one image.
     """
-    pixels = tf.io.decode_image(data, channels, expand_animations=False)
-    pixels.set_shape([None, None, channels])
+    pixels = read_pixels(data, channels)
     own = tf.shape(pixels)[:2]
     if resize == "none":
         return pixels, frame_of(own, own)
