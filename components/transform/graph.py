@@ -35,7 +35,7 @@ class Preprocessing(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def decode(self, image: tf.Tensor) -> tf.Tensor:
-        """Returns uint8 [height, width, channels] of one PNG or JPEG; of RGB, of one GIF or BMP too."""
+        """Returns uint8 [height, width, channels] of one image as it is stored."""
         return self._read(image)[0]
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
@@ -48,8 +48,11 @@ class Preprocessing(tf.Module):
         """Returns what `decode` and `frame` do; the image is decoded once."""
         return self._read(image)
 
-    def _read(self, image: tf.Tensor) -> tuple[tf.Tensor, Frame]:
-        return decode_framed(image, self.size, self.channels, self.resize, self.fill)
+    def _read(self, image: tf.Tensor, stored: bool = True) -> tuple[tf.Tensor, Frame]:
+        return decode_framed(image, self.size, self.channels, self.resize, self.fill, stored)
+
+    def _read_any(self, image: tf.Tensor) -> tuple[tf.Tensor, Frame]:
+        return self._read(image, stored=False)
 
     @tf.function
     def normalize(self, pixels: tf.Tensor) -> tf.Tensor:
@@ -58,19 +61,22 @@ class Preprocessing(tf.Module):
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string)])
     def preprocess(self, images: tf.Tensor) -> tuple[tf.Tensor, Frame]:
-        """Returns float32 [n, height, width, channels] of n files' bytes, and their frames."""
+        """Returns float32 [n, height, width, channels] of n files' bytes, and their frames.
+
+        This is what is served, so files may be as a camera makes them: turned by EXIF, or transparent.
+        """
         frame = {"sizes": tf.TensorSpec([2], tf.int32), "scales": tf.TensorSpec([2], tf.float32)}
         if self.resize == "none":
             pixels, frames = self._read_whole(images, frame)
         else:
-            pixels, frames = tf.map_fn(self._read, images, fn_output_signature=(tf.uint8, frame))
+            pixels, frames = tf.map_fn(self._read_any, images, fn_output_signature=(tf.uint8, frame))
         return self.normalize(pixels), frames
 
     def _read_whole(self, images: tf.Tensor, frame: Frame) -> tuple[tf.Tensor, Frame]:
         """Returns uint8 images, padded like the largest, and their frames."""
 
         def flat(image: tf.Tensor) -> tuple[tf.Tensor, Frame]:
-            pixels, frame = self._read(image)
+            pixels, frame = self._read_any(image)
             return tf.reshape(pixels, [-1]), frame
 
         def padded(item: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:

@@ -28,6 +28,7 @@ def decode_framed(
     channels: int,
     resize: str = "stretch",
     fill: typing.Sequence[int] = (),
+    stored: bool = True,
 ) -> tuple[tf.Tensor, Frame]:
     """Decodes and resizes one image.
 
@@ -38,11 +39,16 @@ def decode_framed(
         resize: "stretch"; "letterbox": by one scale, so that all of it fits, then padded at the bottom
             and the right; or "none".
         fill: Colour of the padding, per channel, in [0, 255].
+        stored: Whether the image is as ingestion leaves it: upright and opaque. Others may be neither;
+            to find out costs time.
 
     Returns:
         uint8 [height, width, channels]; and the frame of the one image.
     """
-    pixels = read_pixels(data, channels)
+    pixels = (
+        tf.io.decode_image(data, channels, expand_animations=False) if stored else read_pixels(data, channels)
+    )
+    pixels.set_shape([None, None, channels])
     own = tf.shape(pixels)[:2]
     if resize == "none":
         return pixels, frame_of(own, own)

@@ -22,10 +22,6 @@ def orientation(data: tf.Tensor) -> tf.Tensor:
 
     Source: JEITA CP-3451, "Exchangeable image file format for digital still cameras", 2002, 4.6.
     """
-    return tf.cond(tf.io.is_jpeg(data), lambda: _of_jpeg(data), lambda: tf.constant(1))
-
-
-def _of_jpeg(data: tf.Tensor) -> tf.Tensor:
     padded = tf.strings.join([data, _PAD])
 
     def goes_on(at: tf.Tensor, count: tf.Tensor) -> tf.Tensor:
@@ -87,17 +83,13 @@ def turn(pixels: tf.Tensor, how: tf.Tensor) -> tf.Tensor:
         how: int32 [], EXIF's orientation, 1 to 8.
     """
 
-    def changed(condition: tf.Tensor, change: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-        return tf.cond(condition, lambda: change(pixels), lambda: pixels)
+    def changed(pixels: tf.Tensor, change: Callable[[tf.Tensor], tf.Tensor], *values: int) -> tf.Tensor:
+        among = tf.reduce_any(how == tf.constant(values))
+        return tf.cond(among, lambda: change(pixels), lambda: pixels)
 
-    def among(*values: int) -> tf.Tensor:
-        return tf.reduce_any(how == tf.constant(values))
-
-    channels = pixels.shape[-1]
-    pixels = changed(among(5, 6, 7, 8), lambda pixels: tf.transpose(pixels, [1, 0, 2]))
-    pixels = changed(among(2, 3, 6, 7), lambda pixels: pixels[:, ::-1])
-    pixels = changed(among(3, 4, 7, 8), lambda pixels: pixels[::-1])
-    return tf.ensure_shape(pixels, [None, None, channels])
+    pixels = changed(pixels, lambda image: tf.transpose(image, [1, 0, 2]), 5, 6, 7, 8)
+    pixels = changed(pixels, lambda image: image[:, ::-1], 2, 3, 6, 7)
+    return changed(pixels, lambda image: image[::-1], 3, 4, 7, 8)
 
 
 def read_pixels(data: tf.Tensor, channels: int) -> tf.Tensor:
@@ -114,9 +106,14 @@ def read_pixels(data: tf.Tensor, channels: int) -> tf.Tensor:
     def plain() -> tf.Tensor:
         return tf.io.decode_image(data, channels, expand_animations=False)
 
-    pixels = tf.cond(_may_have_alpha(data), lambda: _on_white(data, channels), plain)
-    pixels.set_shape([None, None, channels])
-    return turn(pixels, orientation(data))
+    def jpeg() -> tf.Tensor:
+        pixels, how = plain(), orientation(data)
+        return tf.cond(how > 1, lambda: turn(pixels, how), lambda: pixels)
+
+    def other() -> tf.Tensor:
+        return tf.cond(_may_have_alpha(data), lambda: _on_white(data, channels), plain)
+
+    return tf.ensure_shape(tf.cond(tf.io.is_jpeg(data), jpeg, other), [None, None, channels])
 
 
 def _may_have_alpha(data: tf.Tensor) -> tf.Tensor:

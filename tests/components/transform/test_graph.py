@@ -9,10 +9,11 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
-from small_images import class_files, decode, encode, noise, write_files
+from small_images import class_files, decode, encode, noise, with_orientation, write_files
 
 from conveyor.components.artifacts import Examples, TransformGraph
 from conveyor.components.datasets import read_split
+from conveyor.components.example_gen.images import measure
 from conveyor.components.example_gen.ingest import ingest
 from conveyor.components.example_gen.settings import ExampleGenSettings
 from conveyor.components.statistics_gen.compute import compute_statistics
@@ -188,6 +189,23 @@ def test_decoding_alone_is_what_a_batch_has(make):
             pixels = module.decode(encode(image))
             height, width = pixels.shape[:2]
             np.testing.assert_array_equal(module.normalize(pixels[None])[0], inputs[0, :height, :width])
+
+
+@pytest.mark.parametrize("resize", ["stretch", "letterbox", "none"])
+def test_files_as_cameras_and_tools_make_them_are_served_as_they_would_be_stored(make, resize):
+    pixels = np.kron(noise(3, 2, 3), np.ones((8, 8, 1), np.uint8))
+    layered = np.dstack([pixels, noise(24, 16)])
+    files = [with_orientation(pixels, "JPEG", 6), encode(layered), with_orientation(pixels, "JPEG", 3)]
+    stored = [measure(data, 10**6).data for data in files]
+    assert not set(files) & set(stored)
+    for module in make(resize=resize):
+        inputs, frame = module.preprocess(tf.constant(files))
+        expected, expected_frame = module.preprocess(tf.constant(stored))
+        assert frame["sizes"].numpy().tolist() == [[16, 24], [24, 16], [24, 16]]
+        tf.nest.map_structure(np.testing.assert_array_equal, frame, expected_frame)
+        # JPEGs are stored as PNG by another decoder
+        assert np.abs((inputs - expected) * STD[3]).max() <= 8
+        np.testing.assert_array_equal(inputs[1], expected[1])
 
 
 def test_what_is_no_image(make):
