@@ -36,6 +36,7 @@ CORE = [
     "tensorflow-datasets>=4.9.9",
     "importlib_resources>=6",  # tensorflow-datasets imports it without declaring it
     "tensorflow-metadata>=1.17",
+    "tensorflow-serving-api>=2.19",  # warm-up requests
     "apache-beam>=2.65",
     "google-crc32c>=1.5",  # record checksums
     "absl-py>=2.1",

@@ -10,6 +10,9 @@ if typing.TYPE_CHECKING:
     import numpy as np
 
 
+CONTRACT = "assets.extra/contract.json"  # in an exported SavedModel: see `Model.contract`
+
+
 class Examples(Artifact):
     """A TFDS data set with facts about each example, and what was set aside.
 
@@ -143,6 +146,15 @@ class Model(Artifact):
     def saved_model(self) -> pathlib.Path:
         """What is served: signatures `serving_default` (image bytes) and `tensors` (model input)."""
         return self.path / "saved_model"
+
+    def contract(self) -> dict[str, typing.Any]:
+        """Returns what whoever serves the model must know; it lies in the SavedModel.
+
+        {`task` (settings), `classes`, `thresholds` (output -> value), `input` (of TransformGraph),
+        `signatures` (name -> {`inputs`, `outputs`}: name -> {`dtype`, `shape`}), `family`, `parameters`,
+        `made_with` (package -> version)}.
+        """
+        return json.loads((self.saved_model / CONTRACT).read_text(encoding="utf-8"))
 
     @property
     def history_file(self) -> pathlib.Path:

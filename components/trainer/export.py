@@ -7,10 +7,13 @@ import pathlib
 import typing
 import zipfile
 
+import keras
 import tensorflow as tf
 
+from conveyor import __version__
 from conveyor.components.artifacts import Model, TransformGraph
 from conveyor.components.trainer.fit import Fitted
+from conveyor.components.trainer.serving_assets import write_contract, write_warmup
 from conveyor.components.transform.graph import load, save_module
 from conveyor.models.layer_table import layer_table
 from conveyor.models.model import Model as Network
@@ -49,20 +52,27 @@ def export(fitted: Fitted, transform_graph: TransformGraph, model: Model) -> Non
         ),
     }
     save_module(served, model.saved_model, signatures)
-    _save_keras(fitted.model, model.keras_file)
-    table = layer_table(fitted.model)
+    network, document = fitted.model, transform_graph.read()
+    facts = {"family": fitted.family, "parameters": network.count_params(), "made_with": _versions()}
+    write_contract(model.saved_model, signatures, fitted.task, document, facts)
+    write_warmup(model.saved_model, document)
+    _save_keras(network, model.keras_file)
+    table = layer_table(network)
     model.layers_file.write_text(json.dumps(table, indent=1), encoding="utf-8")
     model.history_file.write_text(json.dumps(fitted.history, indent=1), encoding="utf-8")
-    network = fitted.model
     model.properties.update(
-        family=fitted.family,
-        parameters=network.count_params(),
+        family=facts["family"],
+        parameters=facts["parameters"],
         epochs=len(fitted.history["loss"]),
         best_epoch=fitted.best_epoch,
         classes=fitted.task.classes,
-        input=transform_graph.read(),
+        input=document,
         pretrained_parameters=sum(math.prod(w.shape) for w in network.weights if network.is_pretrained(w)),
     )
+
+
+def _versions() -> dict[str, str]:
+    return {"conveyor": __version__, "keras": keras.__version__, "tensorflow": tf.__version__}
 
 
 def _save_keras(model: Network, path: pathlib.Path) -> None:

@@ -29,6 +29,8 @@ class Classification(Task):
         ValueError: The tree of the classes lacks one of them, or has others.
     """
 
+    settings: ClassificationSettings
+
     def __init__(self, settings: ClassificationSettings, classes: list[str]):
         self.settings = settings
         self.classes = classes

@@ -28,6 +28,8 @@ class Detection(Task):
         classes: Names of the classes, in label order.
     """
 
+    settings: DetectionSettings
+
     def __init__(self, settings: DetectionSettings, classes: list[str]):
         self.settings = settings
         self.classes = classes
@@ -100,6 +102,9 @@ class Detection(Task):
             "count": tf.reduce_sum(tf.cast(there, tf.int32), 1),
         }
         return {**found, "masks": raw["masks"]} if "masks" in raw else found
+
+    def thresholds(self) -> dict[str, float]:
+        return {"scores": self.settings.threshold}
 
     # === evaluation ===
 

@@ -26,6 +26,8 @@ class MultiLabel(Task):
         classes: Names of the classes, in label order.
     """
 
+    settings: MultiLabelSettings
+
     def __init__(self, settings: MultiLabelSettings, classes: list[str]):
         self.settings = settings
         self.classes = classes
@@ -68,6 +70,9 @@ class MultiLabel(Task):
         present = probabilities > _THRESHOLD
         names = tf.where(present, tf.constant(self.classes)[None], "")
         return {"probabilities": probabilities, "present": present, "class_name": names}
+
+    def thresholds(self) -> dict[str, float]:
+        return {"probabilities": _THRESHOLD}
 
     # === evaluation ===
 

@@ -1,5 +1,6 @@
 """Reconstruction: an image in, the same image out, through a code that is too small for it."""
 
+import math
 import typing
 from collections.abc import Iterable
 
@@ -34,6 +35,8 @@ class Reconstruction(Task):
     Raises:
         ValueError: What is said to be normal is no class.
     """
+
+    settings: ReconstructionSettings
 
     def __init__(self, settings: ReconstructionSettings, classes: list[str]):
         self.settings = settings
@@ -83,6 +86,9 @@ class Reconstruction(Task):
         del frame
         score = _score(inputs, raw)
         return {**raw, "anomaly_score": score, "is_anomaly": score > self.threshold}
+
+    def thresholds(self) -> dict[str, float]:
+        return {"anomaly_score": self.threshold} if math.isfinite(self.threshold) else {}
 
     # === evaluation ===
 

@@ -35,6 +35,8 @@ class Segmentation(Task):
         ValueError: There are not two of them.
     """
 
+    settings: SegmentationSettings
+
     def __init__(self, settings: SegmentationSettings, classes: list[str]):
         if len(classes) < 2:
             raise ValueError(

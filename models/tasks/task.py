@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from conveyor.models.metrics.weighted import Weighted, evaluate, measure
 from conveyor.models.ops.frames import Frame
+from conveyor.models.settings import Settings
 from conveyor.models.tasks.settings import TaskSettings
 
 Facts = typing.Callable[[str], list[typing.Any]]  # a column of the data's facts -> a value an example
@@ -23,6 +24,7 @@ class Task(abc.ABC):
     """What a model is for. Stages know tasks only through this."""
 
     classes: list[str]
+    settings: Settings
 
     # === the model ===
 
@@ -89,6 +91,10 @@ class Task(abc.ABC):
             raw: What `Model.serve` makes of them.
             frame: How the images lie in the inputs; places in outputs are in the images' own pixels.
         """
+
+    def thresholds(self) -> dict[str, float]:
+        """Returns output name -> value above which it counts as said; {} where nothing is cut."""
+        return {}
 
     # === evaluation ===
 

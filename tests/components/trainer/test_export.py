@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from small_run import CLASSES, export_changed, new
 from tensorflow.core.protobuf.saved_model_pb2 import SavedModel
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from conveyor.components.artifacts import Model
 from conveyor.components.datasets import read_split
@@ -104,6 +105,41 @@ def test_documents_beside_the_model(run):
         "input": run.graph.read(),
         "pretrained_parameters": 0,
     }
+
+
+def test_contract_tells_what_the_loaded_signatures_take_and_answer(run, loaded):
+    contract = run.model.contract()
+    for name, told in contract["signatures"].items():
+        signature = loaded.signatures[name]
+        for part, specs in (
+            ("inputs", signature.structured_input_signature[1]),
+            ("outputs", signature.structured_outputs),
+        ):
+            assert told[part] == {
+                key: {"dtype": spec.dtype.name, "shape": spec.shape.as_list()} for key, spec in specs.items()
+            }
+    assert set(contract["signatures"]) == set(loaded.signatures)
+    assert contract["input"] == run.graph.read()
+    assert (contract["classes"], contract["task"]["kind"]) == (CLASSES, "classification")
+    assert (contract["family"], contract["parameters"], contract["thresholds"]) == ("linear", 363, {})
+    assert contract["made_with"]["tensorflow"] == tf.__version__
+
+
+def test_warmup_requests_are_answered_and_hold_no_data(run, loaded):
+    path = run.model.saved_model / "assets.extra" / "tf_serving_warmup_requests"
+    requests = [
+        PredictionLog.FromString(record.numpy()).predict_log.request
+        for record in tf.data.TFRecordDataset(str(path))
+    ]
+    assert [len(tf.make_ndarray(request.inputs["images"])) for request in requests] == [1, 32]
+    for request in requests:
+        assert list(request.inputs) == ["images"]
+        images = tf.constant(tf.make_ndarray(request.inputs["images"]))
+        loaded.signatures[request.model_spec.signature_name](images=images)
+        for image in images:
+            pixels = tf.io.decode_image(image).numpy()
+            assert pixels.shape == (12, 10, 1)
+            assert np.unique(pixels).tolist() == [128]
 
 
 def test_files_say_nothing_of_when_they_were_made(run, tmp_path):

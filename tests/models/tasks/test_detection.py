@@ -16,6 +16,10 @@ def make(**settings):
     return make_task(DetectionSettings(kind="detection", **settings), CLASSES)
 
 
+def test_threshold_is_told():
+    assert make(threshold=0.3).thresholds() == {"scores": 0.3}
+
+
 def png(height=40, width=60):
     return tf.io.encode_png(np.zeros((height, width, 3), np.uint8))
 

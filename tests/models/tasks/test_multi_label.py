@@ -18,6 +18,10 @@ def make(**settings):
     return make_task(MultiLabelSettings(kind="multi_label", **settings), NAMES)
 
 
+def test_threshold_is_told():
+    assert make().thresholds() == {"probabilities": 0.5}
+
+
 def outputs_of(probabilities):
     return {
         "probabilities": probabilities,

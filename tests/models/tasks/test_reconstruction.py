@@ -103,6 +103,7 @@ def test_threshold_is_the_quantile_of_validation_scores():
     raws = [np.full_like(inputs[:1], np.sqrt(score)) for score in (0.1, 0.2, 0.3, 0.4, 0.5)]
     task.calibrate((inputs[:1], {"reconstruction": raw}) for raw in raws)
     assert task.threshold == pytest.approx(0.4)  # place 0.75 * 4 = 3 of five, from 0
+    assert task.thresholds() == {"anomaly_score": task.threshold}
     found = served(task, inputs, np.concatenate(raws))
     np.testing.assert_allclose(found["anomaly_score"], [0.1, 0.2, 0.3, 0.4, 0.5], rtol=1e-5)
     assert found["is_anomaly"].tolist()[:3] == [False] * 3
@@ -111,6 +112,7 @@ def test_threshold_is_the_quantile_of_validation_scores():
 
 def test_without_calibration_nothing_is_an_anomaly():
     assert not served(make(), images(seed=1), images(seed=2))["is_anomaly"].any()
+    assert make().thresholds() == {}
 
 
 def test_decoding_in_a_graph_equals_eagerly():
