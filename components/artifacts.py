@@ -224,7 +224,8 @@ class InfraBlessing(_JsonArtifact):
 
 class PushedModel(_JsonArtifact):
     """Where the model was pushed to: `pushed.json`: {`destination`, `version`, `model` (digest), `removed`
-    (older versions)}.
+    (older versions), `against` (how its answers differ from those of the version before, see
+    `conveyor.components.pusher.golden`; None where there is none)}.
     """
 
     file_name = "pushed.json"

@@ -15,6 +15,7 @@ from conveyor.components.artifacts import (
     TransformGraph,
 )
 from conveyor.components.model_card.text import last_parts, number, plural
+from conveyor.components.pusher.push import describe
 
 # Stage -> its outputs that a card is made of, in the order in which stages run.
 _DATA_STAGES = {
@@ -171,4 +172,7 @@ def _pushed(results: Results) -> Statement:
     version = str(document["version"])
     base = document["destination"].rstrip("/").removesuffix(f"/{version}")
     text = f"Version {version} in {last_parts(base)}."
+    if document["against"]:
+        told = describe(document["against"])
+        text += f" {told[0].upper()}{told[1:]}."
     return Statement("good", "Pushed", text)

@@ -66,6 +66,17 @@ def _document(folder: epath.Path, version: int, model: Model, removed: list[int]
     return {"destination": destination, "version": version, "model": model.digest, "removed": removed}
 
 
+def describe(told: dict[str, typing.Any]) -> str:
+    """Returns a line on a comparison, see `conveyor.components.pusher.golden`."""
+    if told["problem"]:
+        return f"version {told['version']} could not be asked: {told['problem']}"
+    parts = []
+    for name, found in told["outputs"].items():
+        largest = "" if found["largest"] is None else f" (by up to {found['largest']:.3g})"
+        parts.append(f"{name} {found['changed']}{largest}")
+    return f"of {told['images']} images, answered unlike version {told['version']}: {', '.join(parts)}"
+
+
 def serves(destination: str, digest: str) -> bool:
     """Whether a version directory holds the model of this digest and is the newest beside its like."""
     version = epath.Path(destination)

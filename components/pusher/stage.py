@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 
-from conveyor.components.artifacts import Blessing, InfraBlessing, Model, PushedModel
+from conveyor.components.artifacts import Blessing, Evaluation, Examples, InfraBlessing, Model, PushedModel
 from conveyor.components.pusher.settings import PusherSettings
+from conveyor.components.warm import TENSORFLOW
 from conveyor.pipeline.artifacts import Artifact
 from conveyor.pipeline.stage import Context, In, Out, stage
 
@@ -16,9 +17,11 @@ def still_pushed(_settings: PusherSettings, outputs: Mapping[str, Artifact]) -> 
     return serves(document["destination"], document["model"])
 
 
-@stage(still_holds=still_pushed)
+@stage(warm=TENSORFLOW, still_holds=still_pushed)
 def pusher(
+    examples: In[Examples],
     model: In[Model],
+    evaluation: In[Evaluation],
     blessing: In[Blessing],
     infra_blessing: In[InfraBlessing],
     pushed: Out[PushedModel],
@@ -26,10 +29,15 @@ def pusher(
     context: Context,
 ) -> None:
     """Copies the SavedModel to the next integer version of a serving folder, all or nothing."""
-    from conveyor.components.pusher.push import push
+    from conveyor.components.pusher.golden import compare_with_newest
+    from conveyor.components.pusher.push import describe, push
 
+    split = evaluation.read()["split"]
+    against = compare_with_newest(model, settings.to, examples, split, settings.golden)
+    if against:
+        context.note(describe(against))
     document = push(model, settings.to, _lineage(context, blessing, infra_blessing), settings.keep)
-    pushed.write(document)
+    pushed.write({**document, "against": against})
     pushed.properties["summary"] = {"pushed": document["destination"]}
 
 

@@ -48,6 +48,13 @@ def versions(folder: epath.Path) -> list[int]:
     return sorted((int(name) for name in names if re.fullmatch("[0-9]{1,18}", name)), reverse=True)
 
 
+def newest(base: str) -> epath.Path | None:
+    """Returns the version that is served, None for none."""
+    folder = epath.Path(base)
+    present = versions(folder) if folder.is_dir() else []
+    return folder / str(present[0]) if present else None
+
+
 def provenance(version: epath.Path) -> dict[str, typing.Any]:
     """Returns what a version says about where it comes from; {} if that was not written by this package."""
     with contextlib.suppress(OSError, ValueError):
@@ -82,6 +89,20 @@ def publish(
     finally:
         if partial.exists():
             partial.rmtree()
+
+
+def fetch(version: epath.Path, folder: pathlib.Path) -> pathlib.Path:
+    """Returns where a version's files are on this machine's disk.
+
+    Args:
+        version: In a serving folder.
+        folder: Where to copy it to if it is elsewhere.
+    """
+    if "://" not in str(version):
+        return pathlib.Path(version)
+    for name in list_version(version):
+        _copy(version / name, epath.Path(folder / name))
+    return folder
 
 
 def _copy(source: pathlib.Path | epath.Path, target: epath.Path) -> None:

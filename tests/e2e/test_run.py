@@ -174,4 +174,6 @@ def test_a_new_model_must_beat_the_last_blessed_one(conveyor):
     assert "it is worse than the last blessed model (accuracy" in worse["error"]["what"]
     taken = go("seed=1", "evaluator.against.undecided=bless")
     assert taken["blessed"] is True
+    (pushing,) = [stage for stage in taken["stages"] if stage["name"] == "pusher"]
+    assert "answered unlike version 1: class_id" in pushing["notes"][0]
     assert go(code=3)["error"]  # the first model is now the newcomer

@@ -218,6 +218,8 @@ class Run:
         proof = {"blessed": True, "examples": 360, "largest_difference": 0.0, "metrics": {"accuracy": 0.9871}}
         self.make("infra_blessing", kinds.InfraBlessing).write(proof)
         pushed = {"destination": "/home/somebody/work/serving/digits", "version": 3, "model": "3"}
+        outputs = {"class_id": {"changed": 2, "largest": None}, "scores": {"changed": 9, "largest": 0.125}}
+        pushed["against"] = {"version": 2, "images": 32, "outputs": outputs, "problem": ""}
         self.make("pushed", kinds.PushedModel).write(pushed)
 
 

@@ -2,11 +2,12 @@ import os
 
 import fsspec
 import pytest
+from etils import epath
 from etils.epath import backend, gpath
 
 from conveyor.components.evaluator.saved_model import find_saved_model
 from conveyor.components.pusher.push import push, roll_back, serves
-from conveyor.components.pusher.versions import PROVENANCE
+from conveyor.components.pusher.versions import PROVENANCE, fetch
 from conveyor.pipeline.digest import list_files
 from conveyor.pipeline.errors import UserError
 
@@ -52,6 +53,16 @@ def test_old_versions_and_rollback_in_a_bucket(bucket, make_model):
     assert set(found) == {f"{version}/{name}" for version in (2, 3, 4) for name in names}
     for name in names - {PROVENANCE}:
         assert found[f"4/{name}"] == found[f"2/{name}"]
+
+
+@pytest.mark.usefixtures("bucket")
+def test_version_is_fetched_from_a_bucket_and_taken_from_a_disk(model, tmp_path):
+    for base in ("gs://bucket/serving", str(tmp_path / "serving")):
+        version = epath.Path(push(model, base, {}, 5)["destination"])
+        found = fetch(version, tmp_path / "copy")
+        assert (found == tmp_path / "copy") == base.startswith("gs:")
+        for name in list_files(model.saved_model):
+            assert (found / name).read_bytes() == (model.saved_model / name).read_bytes()
 
 
 def test_newest_version_in_a_bucket_is_found(bucket, make_model):

@@ -5,7 +5,7 @@ import pathlib
 import pytest
 from etils import epath
 
-from conveyor.components.artifacts import Blessing, InfraBlessing
+from conveyor.components.artifacts import Blessing, Evaluation, Examples, InfraBlessing
 from conveyor.components.pusher.settings import PusherSettings
 from conveyor.components.pusher.stage import pusher, still_pushed
 from conveyor.pipeline.artifacts import seal
@@ -18,14 +18,19 @@ METRICS = {"accuracy": 0.9, "average_precision/été": None}
 def inputs(model, tmp_path):
     """Directories of the stage's inputs, by name."""
     blessing, proof = Blessing(tmp_path / "blessing"), InfraBlessing(tmp_path / "proof")
+    evaluation, examples = Evaluation(tmp_path / "evaluation"), Examples(tmp_path / "examples")
+    examples.path.mkdir()
+    seal(examples, {})
     for artifact, document in (
         (blessing, {"blessed": True, "checks": []}),
+        (evaluation, {"split": "test"}),
         (proof, {"blessed": True, "metrics": METRICS}),
     ):
         artifact.path.mkdir()
         artifact.write(document)
         seal(artifact, {})
-    return {"model": str(model.path), "blessing": str(blessing.path), "infra_blessing": str(proof.path)}
+    named = {"blessing": blessing, "evaluation": evaluation, "examples": examples, "infra_blessing": proof}
+    return {"model": str(model.path), **{name: str(one.path) for name, one in named.items()}}
 
 
 def run_stage(inputs, to, out):
@@ -45,7 +50,13 @@ def run_stage(inputs, to, out):
 def test_stage_pushes_and_says_where(inputs, model, tmp_path):
     to = tmp_path / "serving"
     result, document = run_stage(inputs, to, tmp_path / "out")
-    assert document == {"destination": str(to / "1"), "version": 1, "model": model.digest, "removed": []}
+    assert document == {
+        "destination": str(to / "1"),
+        "version": 1,
+        "model": model.digest,
+        "removed": [],
+        "against": None,
+    }
     assert result["properties"] == {"pushed": {"summary": {"pushed": str(to / "1")}}}
     provenance = json.loads((to / "1" / "assets.extra" / "conveyor.json").read_text("utf-8"))
     assert provenance == {
