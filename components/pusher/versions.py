@@ -14,6 +14,7 @@ from conveyor.pipeline.digest import digest_file, list_files
 from conveyor.pipeline.errors import StageError, UserError
 
 PROVENANCE = "assets.extra/conveyor.json"
+_KINDS = {"model": str, "copy_of": int, "instead_of": dict}  # what is relied on, wherever a file comes from
 _TRIES = 20
 _BLOCK = 1 << 20
 
@@ -59,7 +60,8 @@ def provenance(version: epath.Path) -> dict[str, typing.Any]:
     """Returns what a version says about where it comes from; {} if that was not written by this package."""
     with contextlib.suppress(OSError, ValueError):
         found = json.loads((version / PROVENANCE).read_text())
-        if isinstance(found, dict) and isinstance(found.get("model"), str):
+        known = _KINDS.keys() & found.keys() if isinstance(found, dict) else set()
+        if "model" in known and all(isinstance(found[key], _KINDS[key]) for key in known):
             return found
     return {}
 

@@ -92,12 +92,16 @@ def test_number_that_is_taken_is_not_taken_again(model, base, kind):
     assert taken.is_file() == (kind == "file")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "null", "{", '{"model": 3}', "\xff"])
+FOREIGN = ["", "[]", "null", "{", "\xff", '{"model": 3}', '{"model": "a", "instead_of": 3}']
+
+
+@pytest.mark.parametrize("text", [*FOREIGN, '{"model": "a", "copy_of": "b"}'])
 def test_foreign_provenance_is_nobody_s_model(model, base, text):
     (base / "1" / "assets.extra").mkdir(parents=True)
     (base / "1" / PROVENANCE).write_bytes(text.encode("latin-1"))
     assert not serves(str(base / "1"), model.digest)
     assert push(model, str(base), {})["version"] == 2
+    assert roll_back(str(base))["copy_of"] == 1
 
 
 def test_holds(make_model, base):
