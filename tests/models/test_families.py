@@ -102,10 +102,10 @@ def test_a_few_steps_change_every_weight_and_lower_the_loss(case):
     )
     inputs, targets = case.batch()
     before = [weights.numpy() for weights in model.trainable_weights]
-    losses = [model.train_on_batch(inputs, targets)[0] for _ in range(6)]
+    losses = [model.train_on_batch(inputs, targets)[0] for _ in range(9)]
     for old, weights in zip(before, model.trainable_weights, strict=True):
         assert np.any(old != weights.numpy()), weights.path
-    assert np.mean(losses[-2:]) < losses[0]
+    assert np.mean(losses[-3:]) < losses[0]
 
 
 def test_mixed_precision_computes_in_bfloat16_and_answers_in_float32(case, model, policy):

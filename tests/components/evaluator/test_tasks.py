@@ -58,7 +58,7 @@ def test_several_classes_in_an_image(tmp_path):
     right = (columns["present"] == columns["targets"]).mean()
     assert document["metrics"]["label_accuracy"]["value"] == pytest.approx(right)
     assert document["metrics"]["average_precision_macro"]["low"] is not None
-    with pytest.raises(UserError, match="need a class for each image"):
+    with pytest.raises(UserError, match="need a task on one class for each image"):
         fit(tmp_path, examples, graph, task, {"family": "linear"}, sampling="balanced")
     history = json.loads(model.history_file.read_text())
     assert set(history) >= {"loss", "val_loss", "label_accuracy", "val_label_accuracy"}
