@@ -10,8 +10,7 @@ from tensorflow_serving.apis import predict_pb2, prediction_log_pb2
 from conveyor.components.artifacts import CONTRACT
 from conveyor.models.tasks.task import Task
 
-_FOLDER = "assets.extra"  # TensorFlow Serving's
-_WARMUP = "tf_serving_warmup_requests"
+_WARMUP = "assets.extra/tf_serving_warmup_requests"  # where TensorFlow Serving looks
 _BATCHES = (1, 32)  # images a request
 
 
@@ -67,7 +66,7 @@ def write_warmup(saved_model: pathlib.Path, document: dict[str, typing.Any]) -> 
     """
     shape = (document["height"], document["width"], document["channels"])
     image = tf.io.encode_png(tf.fill(shape, tf.constant(128, tf.uint8))).numpy()
-    path = saved_model / _FOLDER / _WARMUP
+    path = saved_model / _WARMUP
     path.parent.mkdir(exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
         for count in _BATCHES:

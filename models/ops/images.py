@@ -5,7 +5,7 @@ import typing
 import tensorflow as tf
 
 from conveyor.models.ops.frames import Frame, fit_size, frame_of
-from conveyor.models.ops.upright import read_pixels
+from conveyor.models.ops.upright import is_png, read_pixels
 
 
 def decode_image(data: tf.Tensor, size: tuple[int, int], channels: int) -> tf.Tensor:
@@ -107,7 +107,7 @@ def image_size(data: tf.Tensor) -> tf.Tensor:
 
     cases = [
         (tf.io.is_jpeg(data), lambda: tf.image.extract_jpeg_shape(data)[:2]),
-        (tf.strings.substr(data, 0, 8) == b"\x89PNG\r\n\x1a\n", of_png),
+        (is_png(data), of_png),
     ]
     return tf.case(cases, of_any)
 

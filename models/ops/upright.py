@@ -116,13 +116,18 @@ def read_pixels(data: tf.Tensor, channels: int) -> tf.Tensor:
     return tf.ensure_shape(tf.cond(tf.io.is_jpeg(data), jpeg, other), [None, None, channels])
 
 
+def is_png(data: tf.Tensor) -> tf.Tensor:
+    """Whether an encoded image, string [], is a PNG, bool []."""
+    return tf.strings.substr(data, 0, 8) == b"\x89PNG\r\n\x1a\n"
+
+
 def _may_have_alpha(data: tf.Tensor) -> tf.Tensor:
     """Whether an image is a PNG with alpha or a colour that is transparent, bool []; rarely so without."""
     head = tf.strings.substr(data, 0, _HEAD)
     colour_type = tf.strings.substr(tf.strings.join([head, b"\0" * 26]), 25, 1)
     is_told = tf.size(tf.strings.split([head], b"tRNS").flat_values) > 1
     has_channel = (colour_type == b"\x04") | (colour_type == b"\x06")
-    return (tf.strings.substr(head, 0, 8) == b"\x89PNG\r\n\x1a\n") & (has_channel | is_told)
+    return is_png(head) & (has_channel | is_told)
 
 
 def _on_white(data: tf.Tensor, channels: int) -> tf.Tensor:
