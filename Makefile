@@ -21,7 +21,7 @@ demo: install
 
 # With bytecode, also where it is switched off: many tests start processes, which would all compile the package.
 test: install
-	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n $(WORKERS) --dist loadfile
+	env -u PYTHONDONTWRITEBYTECODE $(BIN)/pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 fast: install
 	$(BIN)/pytest -m "not slow"

@@ -58,15 +58,25 @@ CORE = [
     "defusedxml>=0.7.1",
     "hotcoco>=1.2",  # run lengths of outlines
     "cleanlab>=2.7",  # label errors
+    "grpcio>=1.66",  # the model server, by which every model is proved
+    "fastapi>=0.115",
+    "uvicorn>=0.30",
+    "uvloop>=0.19",
+    "httptools>=0.6",
+    "orjson>=3.10",
+    "prometheus-client>=0.20",
+    "requests>=2.31",
+    "urllib3>=2",
 ]
 GCP = ["gcsfs>=2024.6"]  # gs:// paths
 S3 = ["s3fs>=2024.6"]  # s3:// paths
+SERVE = ["kserve>=0.15"]  # the Open Inference Protocol over gRPC
 TUNE = ["optuna>=4"]  # conveyor sweep
 TENSORBOARD = ["tensorboard>=2.18"]  # trainer.tensorboard
 DEV = [
     "pytest>=8",
     "pytest-cov>=5",
-    "pytest-xdist>=3.6",
+    "pytest-xdist>=3.7",
     "hypothesis>=6.100",
     "pycocotools>=2.0.8",  # an oracle
     "imagehash>=4.3",  # a peer in benchmarks
@@ -74,7 +84,10 @@ DEV = [
     "mypy>=1.11",
     "import-linter>=2",
     "setuptools>=77",
+    "google-cloud-aiplatform>=1.60",  # what Vertex AI takes
+    *SERVE,
     *TUNE,
+    "websockets>=12",  # steers a browser
 ]
 
 setuptools.setup(
@@ -91,8 +104,16 @@ setuptools.setup(
         "conveyor": ["py.typed"],
         "conveyor.configs": ["*.yaml"],
         "conveyor.components.model_card": ["*.jinja", "*.css"],
+        "conveyor.components.serving": ["*.html"],
     },
     install_requires=CORE,
-    extras_require={"dev": DEV, "gcp": GCP, "s3": S3, "tensorboard": TENSORBOARD, "tune": TUNE},
+    extras_require={
+        "dev": DEV,
+        "gcp": GCP,
+        "s3": S3,
+        "serve": SERVE,
+        "tensorboard": TENSORBOARD,
+        "tune": TUNE,
+    },
     entry_points={"console_scripts": ["conveyor = conveyor.__main__:main"]},
 )

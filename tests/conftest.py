@@ -1,3 +1,4 @@
+import collections
 import os
 
 import hypothesis
@@ -16,3 +17,9 @@ hypothesis.settings.register_profile(
     "conveyor", deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI"))
 )
 hypothesis.settings.load_profile("conveyor")
+
+
+def pytest_collection_modifyitems(items):
+    """Puts files with many slow tests first: what workers begin last had better be short."""
+    slow = collections.Counter(item.path for item in items if item.get_closest_marker("slow"))
+    items.sort(key=lambda item: -slow[item.path])

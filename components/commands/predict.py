@@ -2,60 +2,130 @@
 
 import pathlib
 import typing
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from conveyor.components.evaluator.saved_model import find_saved_model, open_served
 
 _MAX_PIXELS = 50_000_000  # the default of data.max_pixels
+Ask = Callable[[list[bytes]], list[dict[str, typing.Any]]]
 
 
-def predict_files(model: str, images: list[str], batch_size: int = 32) -> Iterator[dict[str, typing.Any]]:
+def predict_files(
+    model: str, images: list[str], batch_size: int = 32, token: str = ""
+) -> Iterator[dict[str, typing.Any]]:
     """Yields a dict per image: `image`, and the outputs of the model, or `error`.
 
     Files are read as the training data was: any format, upright, without alpha.
 
     Args:
-        model: See `find_saved_model`.
+        model: See `find_saved_model`; or the address of a server, see `Client`.
         images: Paths of image files.
         batch_size: Images a request.
+        token: For a server.
 
     Raises:
         UserError: There is no such model.
     """
-    served = open_served(find_saved_model(model))
+    ask = open_model(model, token)
     for start in range(0, len(images), batch_size):
-        names = images[start : start + batch_size]
-        read = [_read(name) for name in names]
-        rows = iter(_answer(served, [data for data, _ in read if data is not None]))
-        for name, (data, problem) in zip(names, read, strict=True):
-            yield {"image": name, **({"error": problem} if data is None else next(rows))}
+        yield from answer_all(ask, images[start : start + batch_size], _read_bytes)
 
 
-def _read(name: str) -> tuple[bytes | None, str]:
-    """Returns the bytes to send to the model, or None and why there are none."""
-    from conveyor.components.example_gen.images import RejectedError, measure
+def open_model(model: str, token: str = "") -> Ask:
+    """Returns what answers encoded images: an exported model, or a server.
 
-    try:
-        return measure(pathlib.Path(name).read_bytes(), _MAX_PIXELS).data, ""
-    except OSError as error:
-        return None, f"cannot be read: {error.strerror}"
-    except RejectedError as no:
-        return None, f"is no image that can be used: {no.reason}: {no.detail}"
+    Args:
+        model: See `predict_files`.
+        token: For a server.
+
+    Raises:
+        UserError: There is no such model.
+    """
+    return _ask_server(model, token) if is_server(model) else _ask_model(model)
 
 
-def _answer(served: typing.Any, images: list[bytes]) -> list[dict[str, typing.Any]]:
-    """Returns the outputs for each image; if a batch fails, each image is tried alone."""
+def is_server(model: str) -> bool:
+    """Whether a model is named by the address of its server."""
+    return model.startswith(("http://", "https://"))
+
+
+def answer_all(ask: Ask, names: list[str], read: Callable[[str], bytes]) -> Iterator[dict[str, typing.Any]]:
+    """Yields a dict per image: `image`, its name, and the outputs of the model, or `error`.
+
+    Args:
+        ask: Answers them together.
+        names: What the images are called.
+        read: Returns the bytes of a file.
+    """
+    found = [_read(name, read) for name in names]
+    rows = iter(_answer(ask, [data for data, _ in found if data is not None]))
+    for name, (data, problem) in zip(names, found, strict=True):
+        yield {"image": name, **({"error": problem} if data is None else next(rows))}
+
+
+class _NoAnswerError(Exception):
+    """A batch is not answered; the text says why."""
+
+
+def _ask_server(url: str, token: str) -> Ask:
+    from conveyor.components.serving.client import Client, RefusedError
+
+    client = Client(url, token)
+
+    def ask(images: list[bytes]) -> list[dict[str, typing.Any]]:
+        try:
+            return client.predict(images)
+        except RefusedError as error:
+            raise _NoAnswerError(str(error)) from None
+
+    return ask
+
+
+def _ask_model(model: str) -> Ask:
+    saved_model = find_saved_model(model)
     import tensorflow as tf
 
     from conveyor.components.datasets import as_unicode
 
+    served = open_served(saved_model)
+
+    def ask(images: list[bytes]) -> list[dict[str, typing.Any]]:
+        try:
+            outputs = served(images=tf.constant(images))
+        except tf.errors.OpError as error:
+            told = error.message.splitlines()[0][:200]
+            raise _NoAnswerError(f"is no image the model can read: {told}") from None
+        arrays = {name: as_unicode(tensor.numpy()) for name, tensor in outputs.items()}
+        return [
+            {name: array[index].tolist() for name, array in arrays.items()} for index in range(len(images))
+        ]
+
+    return ask
+
+
+def _answer(ask: Ask, images: list[bytes]) -> list[dict[str, typing.Any]]:
+    """Returns the outputs for each image; if a batch fails, each image is tried alone."""
     if not images:
         return []
     try:
-        outputs = served(images=tf.constant(images))
-    except tf.errors.OpError as error:
+        return ask(images)
+    except _NoAnswerError as error:
         if len(images) == 1:
-            return [{"error": f"is no image the model can read: {error.message.splitlines()[0][:200]}"}]
-        return [row for image in images for row in _answer(served, [image])]
-    arrays = {name: as_unicode(tensor.numpy()) for name, tensor in outputs.items()}
-    return [{name: array[index].tolist() for name, array in arrays.items()} for index in range(len(images))]
+            return [{"error": str(error)}]
+        return [row for image in images for row in _answer(ask, [image])]
+
+
+def _read_bytes(name: str) -> bytes:
+    return pathlib.Path(name).read_bytes()
+
+
+def _read(name: str, read: Callable[[str], bytes]) -> tuple[bytes | None, str]:
+    """Returns the bytes to send to the model, or None and why there are none."""
+    from conveyor.components.example_gen.images import RejectedError, measure
+
+    try:
+        return measure(read(name), _MAX_PIXELS).data, ""
+    except OSError as error:
+        return None, f"cannot be read: {error.strerror or error}"
+    except RejectedError as no:
+        return None, f"is no image that can be used: {no.reason}: {no.detail}"

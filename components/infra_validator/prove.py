@@ -1,5 +1,6 @@
-"""Replays raw bytes through a SavedModel and compares with recorded predictions."""
+"""Replays raw bytes through the model server and compares with recorded predictions."""
 
+import dataclasses
 import math
 import pathlib
 import typing
@@ -9,41 +10,108 @@ import tensorflow as tf
 
 from conveyor.components.artifacts import Evaluation, Examples
 from conveyor.components.datasets import read_split, replay
+from conveyor.components.infra_validator.server import ModelServer, NotServedError
 from conveyor.components.infra_validator.settings import InfraValidatorSettings
 from conveyor.components.tasks import task_for
 from conveyor.models.metrics.records import join
 from conveyor.models.tasks.task import Task
 
+_SINGLES = 100  # requests of one image, to tell how long one takes
+_Outputs = dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Proof:
+    """What the proof came to.
+
+    Args:
+        document: `blessed`, `reason`, `examples`, `largest_difference` of any output, and the recomputed
+            `metrics`, empty where the outputs are not those of the task.
+        figures: A line on how fast the server was; "" if it did not answer.
+    """
+
+    document: dict[str, typing.Any]
+    figures: str = ""
+
 
 def prove(
-    examples: Examples,
-    saved_model: pathlib.Path,
-    evaluation: Evaluation,
-    settings: InfraValidatorSettings,
-) -> dict[str, typing.Any]:
-    """Compares one by one what a SavedModel answers now with what the evaluator recorded.
+    examples: Examples, saved_model: pathlib.Path, evaluation: Evaluation, settings: InfraValidatorSettings
+) -> Proof:
+    """Starts the model server on a SavedModel, and asks it about all that the evaluator looked at.
 
     Args:
         examples: Where the raw bytes are.
         saved_model: What is to be served.
         evaluation: Metrics and predictions to compare with.
         settings: How alike they must be.
+    """
+    try:
+        with ModelServer(saved_model, evaluation.read()["batch_size"]) as server:
+            document = compare(examples, _both(server), evaluation, settings)
+            singles = [_time_one(server, row) for row in _some(examples, evaluation, settings)]
+    except NotServedError as error:
+        return Proof(_verdict(f"it cannot be served: {error}", 0, None, {}))
+    p50, p99 = np.quantile(singles, [0.5, 0.99])
+    figures = (
+        f"the server answered {server.cold_start:.1f} s after its start; one image takes it"
+        f" {1e3 * p50:.1f} ms (p99 {1e3 * p99:.1f} ms) and {server.memory():,.0f} MB of memory at most"
+    )
+    return Proof(document, figures)
+
+
+def _both(server: ModelServer) -> typing.Callable[..., dict[str, tf.Tensor]]:
+    """Returns what asks a server over gRPC and REST, and takes only the same answer."""
+
+    def ask(images: tf.Tensor) -> dict[str, tf.Tensor]:
+        outputs = server.by_grpc(images)
+        rest = server.by_rest(images, outputs)
+        _, reason = differ(outputs, rest, np.arange(len(images)), 0.0)
+        if reason:
+            raise NotServedError(f"REST and gRPC answer differently: {reason}")
+        return {name: tf.constant(array) for name, array in outputs.items()}
+
+    return ask
+
+
+def _some(
+    examples: Examples, evaluation: Evaluation, settings: InfraValidatorSettings
+) -> typing.Iterator[tf.Tensor]:
+    """Yields images to ask about one by one, string [1]."""
+    task = task_for(settings.task, examples)
+    for example in read_split(examples, evaluation.read()["split"]).take(_SINGLES):
+        yield task.request(example)[tf.newaxis]
+
+
+def _time_one(server: ModelServer, image: tf.Tensor) -> float:
+    server.by_rest(image)
+    return server.times[-1]
+
+
+def compare(
+    examples: Examples,
+    served: typing.Callable[..., dict[str, tf.Tensor]],
+    evaluation: Evaluation,
+    settings: InfraValidatorSettings,
+) -> dict[str, typing.Any]:
+    """Compares one by one what a model answers now with what the evaluator recorded.
+
+    Args:
+        examples: Where the raw bytes are.
+        served: Takes `images`, string [n], and returns outputs.
+        evaluation: Metrics and predictions to compare with.
+        settings: How alike they must be.
 
     Returns:
-        `blessed`, `reason`, `examples`, `largest_difference` of any output, and the recomputed
-        `metrics`, empty where the outputs are not those of the task.
+        The document of a `Proof`.
     """
     judged = evaluation.read()
     task = task_for(settings.task, examples)
     with np.load(evaluation.predictions_file, allow_pickle=False) as recorded:
         before = {name: recorded[name] for name in recorded.files}
-    try:
-        now, misfit = _answer(examples, saved_model, task, judged)
-    except (OSError, LookupError, ValueError, tf.errors.OpError) as error:
-        return _verdict(f"it cannot be served: {str(error).strip().splitlines()[0]}", 0, None, {})
+    now, misfit = _answer(examples, served, task, judged)
     if misfit:
         return _verdict(misfit, len(now["ids"]), None, {})
-    difference, reason = _compare(before, now, settings.proof.tolerance)
+    difference, reason = differ(before, now, before["ids"], settings.proof.tolerance)
     if not reason:
         # of the record: with a tolerance, close answers may rank otherwise
         reason = _compare_metrics(judged["metrics"], task.measure(_records(before)))
@@ -63,10 +131,9 @@ def _verdict(
 
 
 def _answer(
-    examples: Examples, saved_model: pathlib.Path, task: Task, judged: dict[str, typing.Any]
-) -> tuple[dict[str, np.ndarray], str]:
+    examples: Examples, served: typing.Any, task: Task, judged: dict[str, typing.Any]
+) -> tuple[_Outputs, str]:
     """Returns what the evaluator records, now; or the first batch, and why its outputs cannot be judged."""
-    served = tf.saved_model.load(str(saved_model)).signatures["serving_default"]
     dataset = read_split(examples, judged["split"])
     parts = []
     for batch, outputs in replay(served, dataset, task, judged["batch_size"]):
@@ -77,14 +144,19 @@ def _answer(
     return join(parts), ""
 
 
-def _records(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _records(columns: _Outputs) -> _Outputs:
     return {name: array for name, array in columns.items() if name != "ids"}
 
 
-def _compare(
-    before: dict[str, np.ndarray], now: dict[str, np.ndarray], tolerance: float
-) -> tuple[float | None, str]:
-    """Returns the largest difference of any number, and what is wrong ("" for nothing)."""
+def differ(before: _Outputs, now: _Outputs, ids: np.ndarray, tolerance: float) -> tuple[float | None, str]:
+    """Returns the largest difference of any number, and what is wrong ("" for nothing).
+
+    Args:
+        before: Name -> a row for each example.
+        now: The same.
+        ids: What to call the examples.
+        tolerance: Largest difference that is right.
+    """
     if set(before) != set(now):
         return None, f"outputs {sorted(now)} instead of {sorted(before)}"
     largest = 0.0
@@ -100,7 +172,7 @@ def _compare(
             largest = max(largest, float(apart.max(initial=0.0)))
         elif not np.array_equal(array, now[name]):
             first = int(np.flatnonzero((array != now[name]).reshape(len(array), -1).any(axis=1))[0])
-            return None, f"output {name} differs, first for {before['ids'][first]}"
+            return None, f"output {name} differs, first for {ids[first]}"
     if largest > tolerance:
         return largest, f"outputs differ by up to {largest:g}, more than {tolerance:g}"
     return largest, ""

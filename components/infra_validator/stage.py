@@ -16,12 +16,15 @@ def infra_validator(
     settings: InfraValidatorSettings,
     context: Context,
 ) -> None:
-    """Loads the SavedModel in a fresh process and compares its answers with the evaluated ones."""
-    del blessing, context  # its gate comes first
+    """Serves the SavedModel in a fresh process and compares its answers with the evaluated ones."""
+    del blessing  # its gate comes first
     from conveyor.components.infra_validator.prove import prove
 
-    document = prove(examples, model.saved_model, evaluation, settings)
+    proof = prove(examples, model.saved_model, evaluation, settings)
+    document = proof.document
     infra_blessing.write(document)
+    if proof.figures:
+        context.note(proof.figures)
     if not document["blessed"]:
         infra_blessing.close_gate(
             f"what is served is not what was evaluated: {document['reason']}",

@@ -3,6 +3,7 @@
 import argparse
 import os
 
+TOKEN = "CONVEYOR_SERVE_TOKEN"  # noqa: S105  (the variable, not what it holds)
 WORKSPACE_VARIABLE = "CONVEYOR_WORKSPACE"
 DEFAULT_WORKSPACE = "workspace"
 

@@ -13,6 +13,7 @@ import types
 
 from conveyor.cli.commands import (
     configs,
+    deploy,
     evaluate,
     lineage,
     metrics,
@@ -23,6 +24,7 @@ from conveyor.cli.commands import (
     run,
     runs,
     schema,
+    serve,
     show,
     sweep,
 )
@@ -40,5 +42,7 @@ COMMANDS: dict[str, types.ModuleType] = {
     "evaluate": evaluate,
     "metrics": metrics,
     "predict": predict,
+    "serve": serve,
     "rollback": rollback,
+    "deploy": deploy,
 }

@@ -1,26 +1,40 @@
 import pathlib
+import re
 import shutil
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from small_run import CLASSES, export_changed, make_examples, new, sealed
 
 from conveyor.components.artifacts import Evaluation, InfraBlessing, Model
-from conveyor.components.infra_validator.prove import prove
+from conveyor.components.infra_validator.prove import _both, compare
+from conveyor.components.infra_validator.server import NotServedError
 from conveyor.components.infra_validator.settings import InfraValidatorSettings
 from conveyor.components.infra_validator.stage import infra_validator
+from conveyor.components.serving.version import Version
 from conveyor.components.trainer.export import export
 from conveyor.components.trainer.fit import Fitted
 from conveyor.models.linear.linear import Linear
 from conveyor.models.tasks.settings import ClassificationSettings
 from conveyor.models.tasks.task import make_task
+from conveyor.pipeline.errors import UserError
 from conveyor.pipeline.stage import Context
 
 
 def check(run, model=None, evaluation=None, examples=None, tolerance=0.0):
+    """Compares what the server's code answers, in this process: to start one for each test takes long."""
     settings = InfraValidatorSettings(task={}, proof={"tolerance": tolerance})
-    saved_model = (model or run.model).saved_model
-    return prove(examples or run.examples, saved_model, evaluation or run.evaluation, settings)
+    try:
+        version = Version((model or run.model).saved_model)
+    except UserError as error:
+        return {"blessed": False, "reason": error.received}
+
+    def served(images):
+        outputs = version.run("serving_default", images.numpy())
+        return {name: tf.constant(array) for name, array in outputs.items()}
+
+    return compare(examples or run.examples, served, evaluation or run.evaluation, settings)
 
 
 def changed_evaluation(folder, run, change=None, document=None):
@@ -83,13 +97,6 @@ def test_weights_altered_on_disk_are_found_out(run, tmp_path, end, how):
     document = check(run, model)
     assert not document["blessed"]
     assert document["reason"]
-
-
-def test_model_that_is_gone_or_hollow_is_found_out(run, tmp_path):
-    document = check(run, Model(tmp_path))
-    assert not document["blessed"]
-    assert "cannot be served" in document["reason"]
-    assert (document["examples"], document["metrics"]) == (0, {})
 
 
 def test_classes_in_another_order_are_found_out(run, tmp_path):
@@ -258,11 +265,11 @@ def test_within_the_tolerance_ranks_may_change(run, tmp_path):
     assert check(run, evaluation=evaluation, tolerance=1.5 * difference)["blessed"]
 
 
-# === stage ===
+# === the server, in a process of its own ===
 
 
 def prove_by_stage(run, tmp_path, model):
-    infra_blessing = new(pathlib.Path(tmp_path), InfraBlessing)
+    infra_blessing, context = new(pathlib.Path(tmp_path), InfraBlessing), Context()
     infra_validator(
         examples=run.examples,
         model=model,
@@ -270,19 +277,64 @@ def prove_by_stage(run, tmp_path, model):
         blessing=run.blessing,
         infra_blessing=infra_blessing,
         settings=InfraValidatorSettings(task={}),
-        context=Context(),
+        context=context,
     )
-    return infra_blessing
+    return infra_blessing, context.notes
 
 
-def test_stage_blesses_the_true_model(run, tmp_path):
-    infra_blessing = prove_by_stage(run, tmp_path, run.model)
+def test_stage_blesses_the_true_model_and_tells_how_fast_it_is_served(run, tmp_path):
+    infra_blessing, notes = prove_by_stage(run, tmp_path, run.model)
     assert infra_blessing.read() == check(run)
     assert "gate" not in infra_blessing.properties
+    found = re.fullmatch(
+        r"the server answered ([\d.]+) s after its start; one image takes it ([\d.]+) ms \(p99 ([\d.]+) ms\)"
+        r" and ([\d,]+) MB of memory at most",
+        *notes,
+    )
+    cold, p50, p99, memory = (float(text.replace(",", "")) for text in found.groups())
+    assert 0 < p50 <= p99 < 1000 * cold
+    assert 100 < memory < 10_000
 
 
 def test_stage_closes_its_gate_on_any_other(run, tmp_path):
     other = export_changed(tmp_path, run, lambda weights: [weights[0] * 1.01, weights[1]])
-    infra_blessing = prove_by_stage(run, tmp_path, other)
+    infra_blessing, _ = prove_by_stage(run, tmp_path, other)
     assert infra_blessing.read()["blessed"] is False
     assert "what is served is not what was evaluated" in infra_blessing.properties["gate"]["reason"]
+
+
+def test_a_model_that_is_gone_is_found_out(run, tmp_path):
+    infra_blessing, notes = prove_by_stage(run, tmp_path, Model(tmp_path / "absent"))
+    document = infra_blessing.read()
+    assert not document["blessed"]
+    assert "it cannot be served: there is no version that can be served" in document["reason"]
+    assert (document["examples"], document["metrics"], notes) == (0, {}, [])
+
+
+class TwoFaced:
+    """Answers over gRPC as the model does, and over REST a little otherwise."""
+
+    def __init__(self, change):
+        self._change = change
+
+    def by_grpc(self, images):
+        return {"mean": np.float32([0.25, 0.5])[: len(images)]}
+
+    def by_rest(self, images, like):
+        return self._change(like)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda like: {"mean": np.nextafter(like["mean"], 1, dtype=np.float32)}, "outputs differ by up to"),
+        (lambda like: {}, "outputs [] instead of ['mean']"),
+        (lambda like: {"mean": like["mean"][:1]}, "shape"),
+    ],
+)
+def test_protocols_that_differ_are_found_out(change, said):
+    with pytest.raises(NotServedError, match="REST and gRPC answer differently") as caught:
+        _both(TwoFaced(change))(tf.constant([b"", b""]))
+    assert said in str(caught.value)
+    ask = _both(TwoFaced(lambda like: like))
+    assert ask(tf.constant([b"", b""]))["mean"].numpy().tolist() == [0.25, 0.5]

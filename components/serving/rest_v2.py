@@ -1,0 +1,163 @@
+"""The Open Inference Protocol, version 2, over REST, with the extension for binary data.
+
+Source: https://github.com/kserve/open-inference-protocol; binary data: Triton's extension_binary_data.
+"""
+
+import typing
+
+import fastapi
+import numpy as np
+
+from conveyor import __version__
+from conveyor.components.serving import open_inference, rest, tensors
+from conveyor.components.serving.errors import Refused
+from conveyor.components.serving.front import Counted, answer
+from conveyor.components.serving.store import Store
+
+_LENGTH = "inference-header-content-length"  # bytes of JSON in front of binary data
+_BODY = {
+    "type": "object",
+    "required": ["inputs"],
+    "properties": {
+        "id": {"type": "string"},
+        "parameters": {"type": "object"},
+        "inputs": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["name", "shape", "datatype"],
+                "properties": {
+                    "name": {"type": "string"},
+                    "shape": {"type": "array", "items": {"type": "integer"}},
+                    "datatype": {"type": "string", "enum": ["BYTES", "FP32"]},
+                    "parameters": {"type": "object"},
+                    "data": {
+                        "type": "array",
+                        "items": {},
+                        "description": "Of images: base64 of their files.",
+                    },
+                },
+            },
+        },
+        "outputs": {"type": "array", "items": {"type": "object"}},
+    },
+}
+_TEXT = {
+    "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}},
+    "responses": {
+        "200": {"description": "`outputs` of the model."},
+        **{
+            status: {"description": "`error` says why."}
+            for status in ("400", "401", "404", "413", "415", "429", "503", "504")
+        },
+    },
+}
+
+
+def add_routes(app: fastapi.FastAPI, store: Store) -> None:
+    """Adds the routes of this protocol."""
+
+    async def server() -> fastapi.Response:
+        return rest.JSON({"name": "conveyor", "version": __version__, "extensions": ["binary_tensor_data"]})
+
+    async def live() -> fastapi.Response:
+        return rest.JSON({"live": True})
+
+    async def ready() -> fastapi.Response:
+        return rest.JSON({"ready": store.is_ready}, 200 if store.is_ready else 503)
+
+    async def model(name: str, version: str | None = None) -> fastapi.Response:
+        return rest.JSON(open_inference.describe(store, rest.served_by(store, name, version)))
+
+    async def model_ready(name: str, version: str | None = None) -> fastapi.Response:
+        served = rest.served_by(store, name, version)
+        return rest.JSON({"name": served.model, "ready": True})
+
+    async def infer(request: fastapi.Request, name: str, version: str | None = None) -> fastapi.Response:
+        with Counted("rest_v2") as counted:
+            body = await request.body()
+            served = rest.served_by(store, name, version)
+            counted.model = served.model
+            document, binary = _split(body, request.headers.get(_LENGTH))
+            asked = _inputs(document, binary)
+            signature, rows = open_inference.find_input(served, asked)
+            outputs = await answer(store, served, signature, rows, rest.seconds_given(request))
+            outputs = tensors.pick(outputs, _wanted(document))
+            counted.status = 200
+            return _response(document, served.model, served.number, outputs)
+
+    app.add_api_route("/v2", server, tags=["v2"], summary="What this server is")
+    app.add_api_route("/v2/health/live", live, tags=["v2"], summary="Whether it runs")
+    app.add_api_route("/v2/health/ready", ready, tags=["v2"], summary="Whether it answers")
+    handlers: list[tuple[str, typing.Any, dict[str, typing.Any]]] = [
+        ("", model, {"summary": "Inputs and outputs of a model"}),
+        ("/ready", model_ready, {"summary": "Whether a model answers"}),
+        ("/infer", infer, {"methods": ["POST"], "openapi_extra": _TEXT, "summary": "Predict images"}),
+    ]
+    for tail, handler, rest_of in handlers:
+        for path in ("/v2/models/{name:model}", "/v2/models/{name:model}/versions/{version:model}"):
+            app.add_api_route(path + tail, handler, tags=["v2"], response_class=rest.JSON, **rest_of)
+
+
+def _split(body: bytes, told: str | None) -> tuple[dict[str, typing.Any], bytes]:
+    """Returns the JSON document of a body, and the binary data behind it."""
+    length = len(body)
+    if told is not None:
+        if not (told.isascii() and told.isdigit() and len(told) < 12 and int(told) <= length):
+            raise Refused(
+                400, f"header {_LENGTH}: expected a number of bytes up to {length}, received {told[:40]!r}"
+            )
+        length = int(told)
+    document = rest.parse_json(body[:length])
+    if not isinstance(document, dict):
+        raise Refused(400, "expected a JSON object with 'inputs'")
+    return document, body[length:]
+
+
+def _inputs(document: dict[str, typing.Any], binary: bytes) -> list[open_inference.Input]:
+    inputs = document.get("inputs")
+    if not isinstance(inputs, list) or not all(isinstance(one, dict) for one in inputs):
+        raise Refused(400, "expected 'inputs', a list of objects with name, shape, datatype and data")
+    found, start = [], 0
+    for at, one in enumerate(inputs):
+        name, shape, kind = one.get("name"), one.get("shape"), one.get("datatype")
+        is_shape = isinstance(shape, list) and all(type(size) is int for size in shape)
+        if not (isinstance(name, str) and isinstance(kind, str) and is_shape):
+            raise Refused(400, f"inputs[{at}]: expected name, shape, a list of whole numbers, and datatype")
+        given = one.get("parameters") or {}
+        size = given.get("binary_data_size") if isinstance(given, dict) else None
+        if size is None:
+            found.append(open_inference.Input(name, kind, shape, data=one.get("data")))
+            continue
+        if type(size) is not int or not 0 <= size <= len(binary) - start:
+            raise Refused(400, f"inputs[{at}]: binary_data_size is not what follows the JSON")
+        found.append(open_inference.Input(name, kind, shape, raw=binary[start : start + size]))
+        start += size
+    return found
+
+
+def _wanted(document: dict[str, typing.Any]) -> list[str]:
+    outputs = document.get("outputs") or []
+    if not isinstance(outputs, list):
+        raise Refused(400, "expected 'outputs', a list of objects with a name")
+    names = [one.get("name") if isinstance(one, dict) else None for one in outputs]
+    if not all(isinstance(name, str) for name in names):
+        raise Refused(400, "expected 'outputs', a list of objects with a name")
+    return names
+
+
+def _response(
+    document: dict[str, typing.Any], name: str, number: int, outputs: dict[str, np.ndarray]
+) -> fastapi.Response:
+    told = [
+        {
+            "name": key,
+            "datatype": open_inference.datatype(array.dtype),
+            "shape": list(array.shape),
+            "data": tensors.readable(array.reshape(-1)),
+        }
+        for key, array in outputs.items()
+    ]
+    asked = document.get("id")
+    named = {"id": asked} if isinstance(asked, str) else {}
+    return rest.JSON({"model_name": name, "model_version": str(number), **named, "outputs": told})

@@ -1,0 +1,96 @@
+"""Small SavedModels to serve: their answers can be told without a model."""
+
+import io
+import json
+import pathlib
+
+import numpy as np
+import PIL.Image
+import requests
+import tensorflow as tf
+
+CLASSES = ["dark", "bright"]
+
+
+class _Mean(tf.Module):
+    """Answers the mean of an image's pixels, plus a bias; dark or bright; and the pixels themselves."""
+
+    def __init__(self, bias: float):
+        super().__init__()
+        self.bias = tf.Variable(bias, dtype=tf.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="images")])
+    def from_bytes(self, images):
+        read = tf.map_fn(self._mean, images, fn_output_signature=tf.float32)
+        return self._answer(read)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 4, 4, 1], tf.float32, name="inputs")])
+    def from_tensors(self, inputs):
+        return self._answer(tf.reduce_mean(inputs, [1, 2, 3]))
+
+    def _mean(self, data):
+        return tf.reduce_mean(tf.cast(tf.io.decode_image(data, 1, expand_animations=False), tf.float32))
+
+    def _answer(self, means):
+        means = means + self.bias
+        kinds = tf.cast(means > 127.0, tf.int64)
+        return {"mean": means, "class_id": kinds, "class_name": tf.gather(tf.constant(CLASSES), kinds)}
+
+
+class _Maps(tf.Module):
+    """Answers each image's pixels, filled up to the largest of its batch with 255."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="images")])
+    def from_bytes(self, images):
+        def read(data):
+            pixels = tf.io.decode_image(data, 1, expand_animations=False)[..., 0]
+            return tf.RaggedTensor.from_tensor(pixels), tf.shape(pixels)
+
+        spec = tf.RaggedTensorSpec([None, None], tf.uint8, 1, tf.int64)
+        maps, sizes = tf.map_fn(read, images, fn_output_signature=(spec, tf.TensorSpec([2], tf.int32)))
+        return {"class_map": maps.to_tensor(255), "sizes": sizes}
+
+
+def save_means(folder: pathlib.Path, bias: float = 0.0) -> pathlib.Path:
+    """Saves the model of means; a bias tells versions apart."""
+    module = _Mean(bias)
+    return _save(module, folder, {"serving_default": module.from_bytes, "tensors": module.from_tensors})
+
+
+def save_maps(folder: pathlib.Path) -> pathlib.Path:
+    """Saves the model of maps."""
+    module = _Maps()
+    return _save(module, folder, {"serving_default": module.from_bytes})
+
+
+def _save(module: tf.Module, folder: pathlib.Path, signatures: dict) -> pathlib.Path:
+    partial = folder.parent / f".{folder.name}"
+    tf.saved_model.save(module, str(partial), signatures=signatures)
+    extra = partial / "assets.extra"
+    extra.mkdir()
+    contract = {"classes": CLASSES, "thresholds": {}, "input": {"resize": "stretch"}}
+    (extra / "contract.json").write_text(json.dumps(contract))
+    partial.rename(folder)  # as the pusher does: a server sees all of it, or nothing
+    return folder
+
+
+def png(value: int, size: tuple[int, int] = (4, 4)) -> bytes:
+    """Returns a grey image of one value."""
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(np.full(size, value, np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+class Client:
+    """Sends requests to a server."""
+
+    def __init__(self, server):
+        self.server = server
+        self.rest = server.addresses["rest"]
+        self.grpc = server.addresses["grpc"]
+
+    def get(self, path, **options):
+        return requests.get(self.rest + path, timeout=30, **options)
+
+    def post(self, path, document=None, **options):
+        return requests.post(self.rest + path, json=document, timeout=30, **options)
