@@ -149,7 +149,7 @@ class ModelServer:
         try:
             response = self._predict(request, timeout=_ANSWER)
         except grpc.RpcError as error:
-            raise NotServedError(f"gRPC: {error.details()}") from None  # type: ignore[attr-defined]
+            raise NotServedError(f"gRPC: {error.details()}") from None
         return {name: tf.make_ndarray(tensor) for name, tensor in response.outputs.items()}
 
     def by_rest(self, images: tf.Tensor, like: dict[str, np.ndarray] | None = None) -> dict[str, np.ndarray]:

@@ -55,7 +55,8 @@ def build_app(store: Store, token: str) -> typing.Any:
     app.add_api_route("/metrics", metrics, tags=["server"], summary="Figures for Prometheus")
     app.add_exception_handler(Refused, _refuse)
     app.add_exception_handler(HTTPException, _refuse_path)
-    return rest.Guard(app, store.settings, token)
+    predictions = {rest_v1.PREDICT: rest_v1.predicting(store), rest_v2.INFER: rest_v2.inferring(store)}
+    return rest.Guard(app, store.settings, token, predictions)
 
 
 async def _refuse(_: fastapi.Request, error: Exception) -> fastapi.Response:

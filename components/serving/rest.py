@@ -1,7 +1,9 @@
 """What REST handlers share: bodies, deadlines, errors, and which version a path means."""
 
 import hmac
+import re
 import typing
+from collections.abc import Awaitable, Callable
 
 import fastapi
 import orjson
@@ -14,9 +16,12 @@ from conveyor.components.serving.settings import MEGABYTE, ServeSettings
 from conveyor.components.serving.store import Served, Store
 
 _OPEN = ("/", "/v2/health/live", "/v2/health/ready")  # without a token: the page holds no data
-_TIMEOUT = "x-envoy-expected-rq-timeout-ms"  # which proxies in front of model servers set
+_TIMEOUT = b"x-envoy-expected-rq-timeout-ms"  # which proxies in front of model servers set
 _JSON = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 _MOST_DIGITS = 18
+
+
+Handler = Callable[[str, str | None, bytes, dict[bytes, bytes]], Awaitable["JSON"]]
 
 
 class _Name(starlette.convertors.StringConvertor):
@@ -66,15 +71,6 @@ def number_of(version: str | None) -> int | None:
     return int(version)
 
 
-async def read_json(request: fastapi.Request) -> typing.Any:
-    """Returns the body of a request.
-
-    Raises:
-        Refused: It is no JSON.
-    """
-    return parse_json(await request.body())
-
-
 def parse_json(body: bytes) -> typing.Any:
     """Returns what JSON text holds.
 
@@ -87,10 +83,15 @@ def parse_json(body: bytes) -> typing.Any:
         raise Refused(400, f"the body is no JSON: {error}") from None
 
 
-def seconds_given(request: fastapi.Request) -> float | None:
+def seconds_given(headers: dict[bytes, bytes]) -> float | None:
     """Returns how long a client waits for its answer, None if it does not say."""
-    told = request.headers.get(_TIMEOUT, "")
-    return int(told) / 1000 if told.isascii() and told.isdigit() and len(told) < _MOST_DIGITS else None
+    told = headers.get(_TIMEOUT, b"")
+    return int(told) / 1000 if told.isdigit() and len(told) < _MOST_DIGITS else None
+
+
+def direct(prefix: str, tail: str) -> re.Pattern[str]:
+    """Returns the pattern of the paths of predictions."""
+    return re.compile(f"{prefix}/(?P<name>[^/:]+)(?:/versions/(?P<version>[^/:]+))?{tail}")
 
 
 class Guard:
@@ -100,10 +101,18 @@ class Guard:
         app: What it guards.
         settings: Of the server.
         token: Which clients must send; "" for none.
+        predictions: Pattern of a path -> who answers POST there, past the app, whose routing takes as long.
     """
 
-    def __init__(self, app: ASGIApp, settings: ServeSettings, token: str):
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: ServeSettings,
+        token: str,
+        predictions: dict[re.Pattern[str], Handler],
+    ):
         self._app = app
+        self._predictions = list(predictions.items())
         self._settings = settings
         self._expected = f"Bearer {token}".encode() if token else b""
         self._room = int(settings.max_bodies * MEGABYTE)  # bytes that may still come
@@ -134,8 +143,17 @@ class Guard:
         headers = dict(scope["headers"])
         self._admit(scope["path"], headers)
         await self._read(headers, receive, chunks)
+        body = b"".join(chunks)
         try:
-            await self._app(scope, _replayed(b"".join(chunks), receive), watched)
+            if scope["method"] == "POST":
+                for pattern, handler in self._predictions:
+                    if found := pattern.fullmatch(scope["path"]):
+                        response = await handler(found["name"], found["version"], body, headers)
+                        await response(scope, receive, watched)
+                        return
+            await self._app(scope, _replayed(body, receive), watched)
+        except Refused:
+            raise
         except Exception:  # the boundary: nothing above it could tell the client
             logging.exception("%s %s failed", scope["method"], scope["path"][:200])
             if not started:

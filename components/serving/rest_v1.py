@@ -39,20 +39,32 @@ _TEXT = {
 }
 
 
-def add_routes(app: fastapi.FastAPI, store: Store) -> None:
-    """Adds the routes of this API."""
+PREDICT = rest.direct("/v1/models", ":predict")
 
-    async def predict(request: fastapi.Request, name: str, version: str | None = None) -> fastapi.Response:
+
+def predicting(store: Store) -> rest.Handler:
+    """Returns who answers where `PREDICT` is asked."""
+
+    async def predict(name: str, version: str | None, body: bytes, headers: dict[bytes, bytes]) -> rest.JSON:
         with Counted("rest_v1") as counted:
-            document = await rest.read_json(request)
-            served = rest.served_by(store, name, version)  # after all waits: it may be let go meanwhile
+            document = rest.parse_json(body)
+            served = rest.served_by(store, name, version)
             counted.model = served.model
             wanted = document.get("signature_name", "") if isinstance(document, dict) else ""
             signature = signature_of(served, wanted if isinstance(wanted, str) else "?")
             rows, is_rows = tensors.from_json(document, signature)
-            outputs = await answer(store, served, signature, rows, rest.seconds_given(request))
+            outputs = await answer(store, served, signature, rows, rest.seconds_given(headers))
             counted.status = 200
             return rest.JSON(tensors.to_json(outputs, is_rows))
+
+    return predict
+
+
+def add_routes(app: fastapi.FastAPI, store: Store) -> None:
+    """Adds the routes of this API; of predictions what they are, see `Guard`."""
+
+    async def predict(name: str, version: str | None = None) -> None:
+        """For the OpenAPI document: it is answered before it comes here."""
 
     async def status(name: str, version: str | None = None) -> fastapi.Response:
         found = states(store, name, rest.number_of(version))

@@ -14,7 +14,7 @@ from conveyor.components.serving.errors import Refused
 from conveyor.components.serving.front import Counted, answer
 from conveyor.components.serving.store import Store
 
-_LENGTH = "inference-header-content-length"  # bytes of JSON in front of binary data
+_LENGTH = b"inference-header-content-length"  # bytes of JSON in front of binary data
 _BODY = {
     "type": "object",
     "required": ["inputs"],
@@ -54,8 +54,29 @@ _TEXT = {
 }
 
 
+INFER = rest.direct("/v2/models", "/infer")
+
+
+def inferring(store: Store) -> rest.Handler:
+    """Returns who answers where `INFER` is asked."""
+
+    async def infer(name: str, version: str | None, body: bytes, headers: dict[bytes, bytes]) -> rest.JSON:
+        with Counted("rest_v2") as counted:
+            served = rest.served_by(store, name, version)
+            counted.model = served.model
+            document, binary = _split(body, headers.get(_LENGTH))
+            asked = _inputs(document, binary)
+            signature, rows = open_inference.find_input(served, asked)
+            outputs = await answer(store, served, signature, rows, rest.seconds_given(headers))
+            outputs = tensors.pick(outputs, _wanted(document))
+            counted.status = 200
+            return _response(document, served.model, served.number, outputs)
+
+    return infer
+
+
 def add_routes(app: fastapi.FastAPI, store: Store) -> None:
-    """Adds the routes of this protocol."""
+    """Adds the routes of this protocol; of inference what they are, see `Guard`."""
 
     async def server() -> fastapi.Response:
         return rest.JSON({"name": "conveyor", "version": __version__, "extensions": ["binary_tensor_data"]})
@@ -73,18 +94,8 @@ def add_routes(app: fastapi.FastAPI, store: Store) -> None:
         served = rest.served_by(store, name, version)
         return rest.JSON({"name": served.model, "ready": True})
 
-    async def infer(request: fastapi.Request, name: str, version: str | None = None) -> fastapi.Response:
-        with Counted("rest_v2") as counted:
-            body = await request.body()
-            served = rest.served_by(store, name, version)
-            counted.model = served.model
-            document, binary = _split(body, request.headers.get(_LENGTH))
-            asked = _inputs(document, binary)
-            signature, rows = open_inference.find_input(served, asked)
-            outputs = await answer(store, served, signature, rows, rest.seconds_given(request))
-            outputs = tensors.pick(outputs, _wanted(document))
-            counted.status = 200
-            return _response(document, served.model, served.number, outputs)
+    async def infer(name: str, version: str | None = None) -> None:
+        """For the OpenAPI document: it is answered before it comes here."""
 
     app.add_api_route("/v2", server, tags=["v2"], summary="What this server is")
     app.add_api_route("/v2/health/live", live, tags=["v2"], summary="Whether it runs")
@@ -99,14 +110,12 @@ def add_routes(app: fastapi.FastAPI, store: Store) -> None:
             app.add_api_route(path + tail, handler, tags=["v2"], response_class=rest.JSON, **rest_of)
 
 
-def _split(body: bytes, told: str | None) -> tuple[dict[str, typing.Any], bytes]:
+def _split(body: bytes, told: bytes | None) -> tuple[dict[str, typing.Any], bytes]:
     """Returns the JSON document of a body, and the binary data behind it."""
     length = len(body)
     if told is not None:
-        if not (told.isascii() and told.isdigit() and len(told) < 12 and int(told) <= length):
-            raise Refused(
-                400, f"header {_LENGTH}: expected a number of bytes up to {length}, received {told[:40]!r}"
-            )
+        if not (told.isdigit() and len(told) < 12 and int(told) <= length):
+            raise Refused(400, f"header {_LENGTH.decode()}: expected a number of bytes up to {length}")
         length = int(told)
     document = rest.parse_json(body[:length])
     if not isinstance(document, dict):
@@ -141,14 +150,15 @@ def _wanted(document: dict[str, typing.Any]) -> list[str]:
     if not isinstance(outputs, list):
         raise Refused(400, "expected 'outputs', a list of objects with a name")
     names = [one.get("name") if isinstance(one, dict) else None for one in outputs]
-    if not all(isinstance(name, str) for name in names):
+    found = [name for name in names if isinstance(name, str)]
+    if len(found) < len(names):
         raise Refused(400, "expected 'outputs', a list of objects with a name")
-    return names
+    return found
 
 
 def _response(
     document: dict[str, typing.Any], name: str, number: int, outputs: dict[str, np.ndarray]
-) -> fastapi.Response:
+) -> rest.JSON:
     told = [
         {
             "name": key,
