@@ -71,6 +71,7 @@ CORE = [
 GCP = ["gcsfs>=2024.6"]  # gs:// paths
 S3 = ["s3fs>=2024.6"]  # s3:// paths
 SERVE = ["kserve>=0.15"]  # the Open Inference Protocol over gRPC
+EXPORT = ["ai-edge-litert>=1.2", "tf2onnx>=1.16", "onnxruntime>=1.20"]  # other formats
 TUNE = ["optuna>=4"]  # conveyor sweep
 TENSORBOARD = ["tensorboard>=2.18"]  # trainer.tensorboard
 DEV = [
@@ -85,6 +86,7 @@ DEV = [
     "import-linter>=2",
     "setuptools>=77",
     "google-cloud-aiplatform>=1.60",  # what Vertex AI takes
+    *EXPORT,
     *SERVE,
     *TUNE,
     "websockets>=12",  # steers a browser
@@ -109,6 +111,7 @@ setuptools.setup(
     install_requires=CORE,
     extras_require={
         "dev": DEV,
+        "export": EXPORT,
         "gcp": GCP,
         "s3": S3,
         "serve": SERVE,

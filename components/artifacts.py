@@ -215,11 +215,25 @@ class Blessing(_JsonArtifact):
 class InfraBlessing(_JsonArtifact):
     """Whether a fresh process gave the evaluated answers on the raw bytes: `infra_blessing.json`.
 
-    The document: `blessed`, `examples`, `largest_difference`, `metrics`, `load_seconds` is left
-    out because it differs from run to run.
+    The document: `blessed`, `reason`, `examples`, `largest_difference`, `metrics`. How fast the server was
+    is told by the stage, and not kept here, as it differs from run to run.
     """
 
     file_name = "infra_blessing.json"
+
+
+class Formats(_JsonArtifact):
+    """The model in other formats: `formats.json`, and the files of those that are as good as the SavedModel.
+
+    The document: `split` and `max_drop`, by which they were measured, and `formats`, see `Exporter.export`.
+    """
+
+    file_name = "formats.json"
+
+    @property
+    def files(self) -> pathlib.Path:
+        """The folder of the files."""
+        return self.path / "files"
 
 
 class PushedModel(_JsonArtifact):

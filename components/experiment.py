@@ -14,6 +14,8 @@ from conveyor.components.example_gen.settings import ExampleGenSettings, SourceS
 from conveyor.components.example_gen.stage import example_gen
 from conveyor.components.example_validator.settings import ChecksSettings, ExampleValidatorSettings, Severity
 from conveyor.components.example_validator.stage import example_validator
+from conveyor.components.exporter.settings import Export, ExporterSettings, ExportSettings
+from conveyor.components.exporter.stage import exporter
 from conveyor.components.infra_validator.settings import InfraValidatorSettings, ProofSettings
 from conveyor.components.infra_validator.stage import infra_validator
 from conveyor.components.model_card.settings import ModelCardSettings, PageSettings
@@ -69,6 +71,8 @@ class Experiment(Settings):
     {random_translation: {height_factor: 0.1, width_factor: 0.1}}. For training only."""
     trainer: FitSettings = FitSettings()
     evaluator: JudgeSettings = JudgeSettings()
+    export: Export = ExportSettings()
+    """Other formats: a list such as [litert, onnx], or with limits."""
     infra_validator: ProofSettings = ProofSettings()
     pusher: PusherSettings = PusherSettings()
     model_card: PageSettings = PageSettings()
@@ -137,6 +141,13 @@ def _check_fit(experiment: Experiment, where: str) -> None:
             received=f"a family for {', '.join(model.tasks)}",
             where=where,
         )
+    if experiment.export.formats and not (experiment.evaluator.bless and experiment.evaluator.bootstrap):
+        raise UserError(
+            "export.formats needs a check in evaluator.bless, whose metric it compares, and resamples",
+            received=", ".join(experiment.export.formats),
+            where=where,
+            fix="evaluator.bless={metric: accuracy, at_least: 0.9}, or another metric",
+        )
     if model and experiment.task.unit_range and experiment.transform.normalize != "rescale":
         raise UserError(
             f"task.kind {kind!r} needs pixels in [0, 1]",
@@ -191,12 +202,15 @@ def _model_nodes(experiment: Experiment, model: FamilySettings, destination: str
     training = TrainerSettings(
         task=task, model=model, augment=experiment.augment, fit=experiment.trainer, seed=seed
     )
+    judge = experiment.evaluator
+    export = ExporterSettings(task=task, judge=judge, export=experiment.export, seed=seed)
     return [
         Node(transform, experiment.transform),
         Node(trainer, training, references=backbone_reference(model)),
-        Node(evaluator, EvaluatorSettings(task=task, judge=experiment.evaluator, seed=seed)),
+        Node(evaluator, EvaluatorSettings(task=task, judge=judge, seed=seed)),
+        *([Node(exporter, export)] if experiment.export.formats else []),
         Node(infra_validator, InfraValidatorSettings(task=task, proof=experiment.infra_validator)),
-        Node(pusher, PusherSettings(to=destination)),
+        Node(pusher, experiment.pusher.model_copy(update={"to": destination})),
     ]
 
 

@@ -12,7 +12,7 @@ import PIL.ImageOps
 from conveyor.components.example_gen.annotations import MaskError, check_mask, check_objects
 from conveyor.components.example_gen.frames import area, is_sideways, run_lengths, turn_mask, turn_object
 from conveyor.components.example_gen.images import FORMATS, Measured, RejectedError, contradicts, measure
-from conveyor.components.example_gen.readers.raw import Fault, RawExample, RawObject
+from conveyor.components.example_gen.readers.raw import WHOLE, Fault, RawExample, RawObject
 from conveyor.components.example_gen.records import Value, serialize
 from conveyor.components.example_gen.settings import ExampleGenSettings
 
@@ -92,7 +92,7 @@ class Converter:
         if "label" in self.annotations:
             features["label"] = facts["label"] = self.labels[raw.label]
         if "objects" in self.annotations:
-            objects = [turn_object(found, image) if sideways else found for found in raw.objects or ()]
+            objects = [_placed(found, image, sideways) for found in raw.objects or ()]
             usable, wrong = check_objects(
                 objects, self.labels, image.width, image.height, self.settings.policy
             )
@@ -145,6 +145,13 @@ class Converter:
             return check_mask(mask, len(self.classes.mask), width, height)
         except MaskError as error:
             raise RejectedError(error.reason, error.detail) from None
+
+
+def _placed(found: RawObject, image: Measured, sideways: bool) -> RawObject:
+    """Returns an object in the frame of the upright image."""
+    if found.box == WHOLE:
+        return dataclasses.replace(found, box=(0.0, 0.0, float(image.width), float(image.height)))
+    return turn_object(found, image) if sideways else found
 
 
 def _with_action(fault: Fault) -> Fault:

@@ -58,6 +58,7 @@ def render(results: Results, settings: ModelCardSettings, context: Context) -> s
         plots=sections.evaluation_section(results, settings.gallery),
         blessing=blessing_section(results, context.lineage, settings.chosen),
         proof=sections.proof_section(results),
+        formats=sections.formats_section(results),
         lineage=sections.lineage_section(context.lineage, context.workspace),
         config=shorten_paths(settings.config, context.workspace),
     )

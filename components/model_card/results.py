@@ -8,6 +8,7 @@ from conveyor.components.artifacts import (
     Blessing,
     Evaluation,
     Examples,
+    Formats,
     InfraBlessing,
     Model,
     PushedModel,
@@ -46,6 +47,7 @@ class Results:
     blessing: Blessing | None = None
     infra_blessing: InfraBlessing | None = None
     pushed: PushedModel | None = None
+    formats: Formats | None = None
 
 
 @dataclasses.dataclass(frozen=True)

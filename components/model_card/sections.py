@@ -97,6 +97,18 @@ def proof_section(results: Results) -> Section | None:
     return {**document, "rows": rows}
 
 
+def formats_section(results: Results) -> Section | None:
+    """Returns the model's other formats: size, metric, gain over the SavedModel, and whether published."""
+    if results.formats is None:
+        return None
+    document = results.formats.read()
+    rows = [
+        {**row, "megabytes": None if row["bytes"] is None else row["bytes"] / 1e6}
+        for row in document["formats"]
+    ]
+    return {**document, "rows": rows}
+
+
 def lineage_section(records: list[dict[str, typing.Any]], workspace: pathlib.Path) -> list[Section]:
     """Returns the executions behind the card, each after those it builds on.
 

@@ -5,6 +5,7 @@ from conveyor.components.artifacts import (
     Blessing,
     Evaluation,
     Examples,
+    Formats,
     InfraBlessing,
     Model,
     ModelCard,
@@ -27,6 +28,7 @@ def model_card(
     blessing: In[Blessing] | None,
     infra_blessing: In[InfraBlessing] | None,
     pushed: In[PushedModel] | None,
+    formats: In[Formats] | None,
     card: Out[ModelCard],
     settings: ModelCardSettings,
     context: Context,
@@ -45,6 +47,7 @@ def model_card(
         blessing,
         infra_blessing,
         pushed,
+        formats,
     )
     # a file name need not be valid text, and is shown with what could not be read of it
     card.file.write_text(render(results, settings, context), encoding="utf-8", errors="backslashreplace")

@@ -4,7 +4,7 @@ import typing
 
 from etils import epath
 
-from conveyor.components.artifacts import Model
+from conveyor.components.artifacts import Formats, Model
 from conveyor.components.pusher.versions import (
     list_version,
     open_base,
@@ -17,8 +17,12 @@ from conveyor.pipeline.artifacts import changed_files
 from conveyor.pipeline.digest import list_files
 from conveyor.pipeline.errors import StageError, UserError
 
+FORMATS = "assets.extra/formats"
 
-def push(model: Model, base: str, lineage: dict[str, typing.Any], keep: int) -> dict[str, typing.Any]:
+
+def push(
+    model: Model, base: str, lineage: dict[str, typing.Any], keep: int, formats: Formats | None = None
+) -> dict[str, typing.Any]:
     """Publishes a model's SavedModel as the next version below `base`.
 
     If the newest version, which is the one that is served, holds this model already, it is told
@@ -29,6 +33,7 @@ def push(model: Model, base: str, lineage: dict[str, typing.Any], keep: int) -> 
         base: Local directory, or gs:// or s3:// path.
         lineage: What to write beside the model about where it comes from.
         keep: How many versions to leave; older ones are removed.
+        formats: The model in other formats, to lie in `FORMATS` of the version.
 
     Returns:
         `destination`, `version`, `model` (digest of the artifact) and `removed` (versions).
@@ -41,14 +46,17 @@ def push(model: Model, base: str, lineage: dict[str, typing.Any], keep: int) -> 
         raise StageError(
             f"the model changed after it was judged: {', '.join(changed[:5])}", where=str(model.path)
         )
-    folder = open_base(base)
+    folder, kinds = open_base(base), formats.digest if formats else ""
     for newest in versions(folder)[:1]:
         origin = provenance(folder / str(newest))
-        if origin.get("model") == model.digest:
+        if origin.get("model") == model.digest and origin.get("formats", "") == kinds:
             return _document(folder, newest, model, [])
         _refuse_taken_back(model, folder / str(newest), origin)
-    files = list_files(model.saved_model)
-    version = publish(model.saved_model, files, folder, {"model": model.digest, **lineage})
+    others = {"formats": kinds} if kinds else {}
+    files = {name: model.saved_model / name for name in list_files(model.saved_model)}
+    if formats:
+        files |= {f"{FORMATS}/{name}": formats.files / name for name in list_files(formats.files)}
+    version = publish(files, folder, {"model": model.digest, **others, **lineage})
     return _document(folder, version, model, remove_old(folder, keep))
 
 
@@ -119,7 +127,7 @@ def roll_back(base: str, to: int | None = None) -> dict[str, typing.Any]:
     earlier = provenance(source)
     replaced = {"version": newest, "model": origin.get("model", "")}
     told = {"model": "", **earlier, "copy_of": earlier.get("copy_of", chosen), "instead_of": replaced}
-    version = publish(source, list_version(source), folder, told)
+    version = publish({name: source / name for name in list_version(source)}, folder, told)
     return {
         "destination": str(folder / str(version)),
         "version": version,

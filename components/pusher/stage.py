@@ -2,7 +2,15 @@
 
 from collections.abc import Mapping
 
-from conveyor.components.artifacts import Blessing, Evaluation, Examples, InfraBlessing, Model, PushedModel
+from conveyor.components.artifacts import (
+    Blessing,
+    Evaluation,
+    Examples,
+    Formats,
+    InfraBlessing,
+    Model,
+    PushedModel,
+)
 from conveyor.components.pusher.settings import PusherSettings
 from conveyor.components.warm import TENSORFLOW
 from conveyor.pipeline.artifacts import Artifact
@@ -24,11 +32,12 @@ def pusher(
     evaluation: In[Evaluation],
     blessing: In[Blessing],
     infra_blessing: In[InfraBlessing],
+    formats: In[Formats] | None,
     pushed: Out[PushedModel],
     settings: PusherSettings,
     context: Context,
 ) -> None:
-    """Copies the SavedModel to the next integer version of a serving folder, all or nothing."""
+    """Copies the SavedModel and its other formats to the next version of a serving folder, or nothing."""
     from conveyor.components.pusher.golden import compare_with_newest
     from conveyor.components.pusher.push import describe, push
 
@@ -36,7 +45,8 @@ def pusher(
     against = compare_with_newest(model, settings.to, examples, split, settings.golden)
     if against:
         context.note(describe(against))
-    document = push(model, settings.to, _lineage(context, blessing, infra_blessing), settings.keep)
+    lineage = _lineage(context, blessing, infra_blessing)
+    document = push(model, settings.to, lineage, settings.keep, formats)
     pushed.write({**document, "against": against})
     pushed.properties["summary"] = {"pushed": document["destination"]}
 

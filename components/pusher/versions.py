@@ -7,6 +7,7 @@ import re
 import secrets
 import shutil
 import typing
+from collections.abc import Mapping
 
 from etils import epath
 
@@ -67,13 +68,12 @@ def provenance(version: epath.Path) -> dict[str, typing.Any]:
 
 
 def publish(
-    source: pathlib.Path | epath.Path, files: list[str], folder: epath.Path, origin: dict[str, typing.Any]
+    files: Mapping[str, pathlib.Path | epath.Path], folder: epath.Path, origin: dict[str, typing.Any]
 ) -> int:
     """Copies files to the next version, all or nothing.
 
     Args:
-        source: Where the files are.
-        files: Their paths below it.
+        files: Path in the version -> where the file is.
         folder: The serving folder.
         origin: What the version is to say about where it comes from.
 
@@ -82,8 +82,8 @@ def publish(
     """
     partial = folder / f".partial-{secrets.token_hex(4)}"
     try:
-        for name in files:
-            _copy(source / name, partial / name)
+        for name, source in files.items():
+            _copy(source, partial / name)
         written = partial / PROVENANCE
         written.parent.mkdir(parents=True, exist_ok=True)
         written.write_text(json.dumps(origin, indent=1))

@@ -90,6 +90,9 @@ class Reconstruction(Task):
     def thresholds(self) -> dict[str, float]:
         return {"anomaly_score": self.threshold} if math.isfinite(self.threshold) else {}
 
+    def take_thresholds(self, values: dict[str, float]) -> None:
+        self.threshold = values.get("anomaly_score", float("inf"))
+
     # === evaluation ===
 
     def request(self, example: dict[str, tf.Tensor]) -> tf.Tensor:

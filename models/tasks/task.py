@@ -96,6 +96,9 @@ class Task(abc.ABC):
         """Returns output name -> value above which it counts as said; {} where nothing is cut."""
         return {}
 
+    def take_thresholds(self, values: dict[str, float]) -> None:  # noqa: B027  (most have none that are fitted)
+        """Takes what `thresholds` told of a trained task."""
+
     # === evaluation ===
 
     def request(self, example: dict[str, tf.Tensor]) -> tf.Tensor:

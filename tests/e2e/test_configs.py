@@ -17,7 +17,6 @@ ONLINE = {"cifar10_resnet", "flowers_finetune", "pets_unet", "voc_ssd"}
 UNMEASURED = {
     "bccd_faster_rcnn",
     "bccd_ssd",
-    "mnist_denoiser",
     "nuclei_fcn",
     "nuclei_mask_rcnn",
     "nuclei_unet",

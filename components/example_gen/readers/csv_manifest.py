@@ -4,6 +4,8 @@ Columns, by the names of the header row (case does not matter):
 
 - `path` (or image, file, filename, image_path): relative to the folder of the CSV file;
 - `label` (or class, category): the class of the image, or of the box where there are boxes;
+- or `labels` (or classes, tags): any number of classes of the image, between them ';', ',' or '|'. Each is
+  then an object as large as its image, as nobody says where it is;
 - `split` (optional): train, val/validation/dev or test, or empty;
 - `group` (optional): what must not be torn apart by splits. Only this name: a column `patient` or
   `video` is not guessed to be one, rename it;
@@ -21,6 +23,7 @@ import io
 import math
 import os
 import pathlib
+import re
 from collections.abc import Iterator, Sequence
 
 from conveyor.components.example_gen.readers.files import (
@@ -31,7 +34,7 @@ from conveyor.components.example_gen.readers.files import (
     shuffled,
 )
 from conveyor.components.example_gen.readers.names import SPLITS, UnsafePathError, printable, safe_path, shown
-from conveyor.components.example_gen.readers.raw import Fault, RawExample, RawObject
+from conveyor.components.example_gen.readers.raw import WHOLE, Fault, RawExample, RawObject
 from conveyor.components.example_gen.readers.store import each, is_remote
 from conveyor.components.example_gen.readers.values import image_size
 from conveyor.pipeline.errors import UserError, did_you_mean
@@ -43,12 +46,14 @@ _BOX = ("xmin", "ymin", "xmax", "ymax")
 _NAMES = {
     "path": ("path", "image_path", "image", "file", "filename"),
     "label": ("label", "class", "category"),
+    "labels": ("labels", "classes", "tags"),
     "split": ("split",),
     "group": ("group",),
     **{name: (name,) for name in (*_BOX, "width", "height")},
 }
 _KNOWN = [name for names in _NAMES.values() for name in names]
 _DELIMITERS = ",;\t"
+_BETWEEN = re.compile("[;,|]")  # classes of a cell
 
 
 @dataclasses.dataclass(frozen=True)
@@ -116,7 +121,8 @@ class CsvManifestReader:
 
     @functools.cached_property
     def annotations(self) -> frozenset[str]:
-        return frozenset({"objects" if "xmin" in self._header.columns else "label"})
+        columns = self._header.columns
+        return frozenset({"objects" if "xmin" in columns or "label" not in columns else "label"})
 
     @functools.cached_property
     def _examples(self) -> list[RawExample]:
@@ -128,7 +134,7 @@ class CsvManifestReader:
                 unusable.append(row)
             else:
                 rows.setdefault(row.path, []).append(row)
-        build = self._boxed if "objects" in self.annotations else self._labelled
+        build = self._boxed if "xmin" in self._header.columns else self._labelled
         return unusable + [example for same in rows.values() for example in build(same)]
 
     def _rows(self) -> Iterator[_Row | RawExample]:
@@ -163,7 +169,8 @@ class CsvManifestReader:
         box = tuple(found[name] for name in _BOX if name in found)
         split = SPLITS.get(split.lower(), "")
         size = image_size(found.get("width"), found.get("height"))
-        return _Row(where, path, found["label"], split, found.get("group", ""), box, size)
+        label = found["label"] if "label" in found else found["labels"]
+        return _Row(where, path, label, split, found.get("group", ""), box, size)
 
     def _rejected(self, where: str, reason: str, detail: str) -> RawExample:
         # Several rows may be wrong in one path, or have none: what is wrong is the line.
@@ -173,7 +180,11 @@ class CsvManifestReader:
     def _labelled(self, rows: list[_Row]) -> Iterator[RawExample]:
         first, *others = rows
         example = RawExample(first.path, first.label, first.split, None, group=first.group, size=first.size)
-        if first.label:
+        if "objects" in self.annotations:
+            names = dict.fromkeys(filter(None, map(str.strip, _BETWEEN.split(first.label))))
+            objects = tuple(RawObject(name, WHOLE, field=first.where) for name in names)
+            yield self._found(dataclasses.replace(example, label="", objects=objects), first)
+        elif first.label:
             yield self._found(example, first)
         else:
             error = f"{first.where}: no label"
@@ -270,6 +281,8 @@ def _cells(text: str, delimiter: str) -> list[str]:
 def _check_columns(columns: dict[str, int], names: list[str], where: str) -> None:
     repeated = sorted({name for name in names if name in _KNOWN and names.count(name) > 1})
     missing = [name for name in ("path", "label") if name not in columns]
+    if "labels" in columns and not any(name in columns for name in _BOX):
+        missing = [name for name in missing if name != "label"]
     if any(name in columns for name in _BOX):
         missing += [name for name in _BOX if name not in columns]
     if not missing and not repeated:

@@ -1,6 +1,7 @@
 """What every reader yields: an image as its source gives it, with whatever is known of it."""
 
 import dataclasses
+import math
 import typing
 
 # Why an image, an annotation or a box is set aside. Readers find some, ingestion finds others.
@@ -28,6 +29,9 @@ REASONS = {
 }
 
 
+WHOLE = (0.0, 0.0, math.inf, math.inf)  # the box of what is in an image, nobody says where
+
+
 @dataclasses.dataclass(frozen=True)
 class Fault:
     """What is wrong with a part of an example, whose image is kept.
@@ -53,7 +57,7 @@ class RawObject:
 
     Args:
         label: Name of its class.
-        box: x1, y1, x2, y2 in pixels, as the source gives it: unchecked.
+        box: x1, y1, x2, y2 in pixels, as the source gives it: unchecked; or `WHOLE`.
         crowd: Whether it stands for many.
         segmentation: Polygons (lists of x, y, x, y, … in pixels) or a COCO RLE dict; None for none.
         difficult: Whether the source says that it need not be found.

@@ -9,7 +9,7 @@ from small_images import chunk, decode, encode, header, noise, png, rows, with_o
 from tensorflow_datasets.proto import tf_example_pb2
 
 from conveyor.components.example_gen.convert import Classes, Converter, preview
-from conveyor.components.example_gen.readers.raw import REASONS, Fault, RawExample, RawObject
+from conveyor.components.example_gen.readers.raw import REASONS, WHOLE, Fault, RawExample, RawObject
 from conveyor.components.example_gen.settings import ExampleGenSettings, PolicySettings
 
 IMAGE = encode(noise(20, 40, 3))
@@ -73,6 +73,21 @@ def test_an_image_with_objects_by_hand():
         -1,
     )
     assert not found.as_is
+
+
+@pytest.mark.parametrize("size", [None, (40, 20)])
+def test_what_nobody_says_where_it_is_fills_the_upright_image(size):
+    found = convert(
+        "objects",
+        data=ROTATED,
+        key="a.jpg",
+        objects=(RawObject("cat", WHOLE), RawObject("dog", WHOLE)),
+        size=size,
+    )
+    assert told(found) == []
+    assert features(found)["objects/bbox"] == [0, 0, 1, 1] * 2
+    assert features(found)["objects/label"] == [0, 1]
+    assert found.facts["objects"][0]["area"] == 20 * 40
 
 
 @pytest.mark.parametrize("objects", [(), None])

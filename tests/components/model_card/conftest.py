@@ -216,6 +216,13 @@ class Run:
         check |= {"at_least": 0.98, "passed": True}
         self.make("blessing", kinds.Blessing).write({"blessed": True, "checks": [check]})
         proof = {"blessed": True, "examples": 360, "largest_difference": 0.0, "metrics": {"accuracy": 0.9871}}
+        rows = [
+            {"format": "onnx", "bytes": 1_250_000, "metric": "accuracy", "value": 0.98, "reason": ""}
+            | {"gain": {"value": -0.0071, "low": -0.0092, "high": 0.0013}},
+            {"format": "litert", "bytes": None, "metric": "accuracy", "value": None, "gain": None}
+            | {"reason": "it cannot be converted: <b>some op</b>"},
+        ]
+        self.make("formats", kinds.Formats).write({"split": "test", "max_drop": 0.01, "formats": rows})
         self.make("infra_blessing", kinds.InfraBlessing).write(proof)
         pushed = {"destination": "/home/somebody/work/serving/digits", "version": 3, "model": "3"}
         outputs = {"class_id": {"changed": 2, "largest": None}, "scores": {"changed": 9, "largest": 0.125}}
@@ -343,7 +350,7 @@ class DataRun(Run):
         self.made["evaluation"] = None
 
     def _verdicts(self):
-        self.made |= dict.fromkeys(("blessing", "infra_blessing", "pushed"))
+        self.made |= dict.fromkeys(("blessing", "formats", "infra_blessing", "pushed"))
 
 
 @pytest.fixture

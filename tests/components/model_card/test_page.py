@@ -118,6 +118,8 @@ def test_all_is_told(run):
         "The weights kept are those of epoch 10",
         "served 360 examples from their raw bytes",
         "And 6 more pictures",
+        "onnx 1.2500 accuracy 0.9800 -0.0071 [-0.0092, 0.0013] yes",
+        "no: it cannot be converted: <b>some op</b>",
     ):
         assert told in page.text, told
 

@@ -30,7 +30,7 @@ def inputs(model, tmp_path):
         artifact.write(document)
         seal(artifact, {})
     named = {"blessing": blessing, "evaluation": evaluation, "examples": examples, "infra_blessing": proof}
-    return {"model": str(model.path), **{name: str(one.path) for name, one in named.items()}}
+    return {"model": str(model.path), "formats": None, **{name: str(one.path) for name, one in named.items()}}
 
 
 def run_stage(inputs, to, out):

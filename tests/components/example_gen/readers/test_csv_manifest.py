@@ -8,7 +8,7 @@ import pytest
 from small_images import damage, encode, noise, write_files
 
 from conveyor.components.example_gen.readers.csv_manifest import CsvManifestReader
-from conveyor.components.example_gen.readers.raw import REASONS, RawObject
+from conveyor.components.example_gen.readers.raw import REASONS, WHOLE, RawObject
 from conveyor.pipeline.errors import UserError
 
 IMAGE = encode(noise(6, 5))
@@ -57,6 +57,23 @@ def test_plain(tmp_path, delimiter, mark, end):
     assert (found["img/1.png"].split, found["img/1.png"].group) == ("train", "a")
     assert (found["img/2.png"].split, found["img/3.png"].split) == ("validation", "")
     assert found["img/3.png"].data == IMAGE
+
+
+def test_several_labels(tmp_path):
+    text = "path;labels\nimg/1.png;cat, dog|cat\nimg/2.png;\nimg/3.png;guinea pig\nimg/3.png;dog\n"
+    reader, found = read(manifest(tmp_path, text))
+    assert reader.annotations == {"objects"}
+    assert reader.classes() == ["cat", "dog", "guinea pig"]
+    assert [item.label for item in found["img/1.png"].objects] == ["cat", "dog"]
+    assert found["img/2.png"].objects == ()
+    assert {item.box for item in found["img/1.png"].objects} == {WHOLE}
+    assert reasons(found) == {"data.csv:5": "duplicate_file"}
+
+
+def test_a_column_of_one_label_counts_before_one_of_several(tmp_path):
+    reader, found = read(manifest(tmp_path, "path,tags,label\nimg/1.png,old|grey,cat\n"))
+    assert reader.annotations == {"label"}
+    assert found["img/1.png"].label == "cat"
 
 
 def test_boxes_of_one_path_are_one_example(tmp_path):

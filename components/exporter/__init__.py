@@ -1,0 +1,1 @@
+"""Exports a model in other formats, each measured against the SavedModel."""
