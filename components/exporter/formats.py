@@ -118,6 +118,11 @@ def _renumber(graph: typing.Any) -> None:
             places[:] = [renamed(name) for name in places]
     for value in (*graph.initializer, *graph.value_info):
         value.name = renamed(value.name)
+    for value in (*graph.value_info, *graph.input, *graph.output):
+        for size in value.type.tensor_type.shape.dim:
+            if size.dim_param:
+                size.dim_param = renamed(size.dim_param)
+    graph.doc_string = ""  # names the function, whose number depends on what came before
 
 
 def _open_onnx(content: bytes) -> Run:
