@@ -64,7 +64,7 @@ CORE = [
     "uvloop>=0.19",
     "httptools>=0.6",
     "orjson>=3.10",
-    "prometheus-client>=0.20",
+    "prometheus-client>=0.22",
     "requests>=2.31",
     "urllib3>=2",
 ]

@@ -98,6 +98,7 @@ class Batcher:
         self._is_closed = True
         self._pool.shutdown(wait=False)
         meters.QUEUE.remove(self._label)  # its function holds on to the model
+        meters.BATCH_IMAGES.remove(self._label)
 
     def _pump(self) -> None:
         """Starts batches while workers are free, unless it pays to wait for more images."""

@@ -17,6 +17,8 @@ from conveyor.components.serving.settings import ServeSettings
 from conveyor.components.serving.version import Version
 from conveyor.pipeline.errors import UserError, did_you_mean
 
+_REMEMBERED = 10  # versions that are not served any more, and are still told of
+
 
 @dataclasses.dataclass(frozen=True)
 class Served:
@@ -131,9 +133,14 @@ class Model:
         served = self.served.pop(number)  # new requests go elsewhere
         self.ended.add(number)
         await served.batcher.close()
+        meters.LOAD_SECONDS.remove(self.name, str(number))
         logging.info("model %s: version %d is not served any more", self.name, number)
 
     def _count(self) -> None:
+        for number in sorted(self.ended)[:-_REMEMBERED]:
+            self.ended.remove(number)
+            for meter in (meters.SERVED, meters.BROKEN):
+                meter.remove(self.name, str(number))
         for meter, found in ((meters.SERVED, self.served), (meters.BROKEN, self.broken)):
             for number in {*self.served, *self.broken, *self.ended}:
                 meter.labels(self.name, str(number)).set(number in found)
@@ -173,7 +180,10 @@ class Store:
         while True:
             await asyncio.sleep(self.settings.poll)
             for model in self.models.values():
-                await model.refresh()
+                try:
+                    await model.refresh()
+                except Exception:  # whatever a folder holds, what is served goes on
+                    logging.exception("model %s: no look for new versions", model.name)
 
     async def close(self) -> None:
         """Lets go of all models once they have answered."""
