@@ -36,6 +36,8 @@ class Context:
         scratch: A directory that outlives a crash: the same for every try at the same execution.
         lineage: Execution records of the inputs, newest first (see `MetadataStore.lineage`).
         baseline: Directory of the artifact of an earlier run to compare with; "" for none (see `Stage`).
+        pristine: Whether this process was forked for this execution and has done nothing else, so that it
+            may be forked once more before it does.
         looks: Filled by `look`: which splits' labels this stage used, and what for.
         notes: Filled by `note`: what is told of this execution and is no part of its results.
     """
@@ -45,6 +47,7 @@ class Context:
     scratch: pathlib.Path = pathlib.Path()
     lineage: list[dict[str, typing.Any]] = dataclasses.field(default_factory=list)
     baseline: str = ""
+    pristine: bool = False
     looks: list[dict[str, str]] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
 

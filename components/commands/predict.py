@@ -8,10 +8,15 @@ from conveyor.components.evaluator.saved_model import find_saved_model, open_ser
 
 _MAX_PIXELS = 50_000_000  # the default of data.max_pixels
 Ask = Callable[[list[bytes]], list[dict[str, typing.Any]]]
+Show = Callable[[str, bytes, dict[str, typing.Any]], str]
 
 
 def predict_files(
-    model: str, images: list[str], batch_size: int = 32, token: str = ""
+    model: str,
+    images: list[str],
+    batch_size: int = 32,
+    token: str = "",
+    draw: pathlib.Path | None = None,
 ) -> Iterator[dict[str, typing.Any]]:
     """Yields a dict per image: `image`, and the outputs of the model, or `error`.
 
@@ -22,13 +27,27 @@ def predict_files(
         images: Paths of image files.
         batch_size: Images a request.
         token: For a server.
+        draw: A folder for pictures of predictions, whose names are added as `picture`; None for none.
 
     Raises:
         UserError: There is no such model.
     """
+    show = _drawing(model, token, draw) if draw else None
     ask = open_model(model, token)
     for start in range(0, len(images), batch_size):
-        yield from answer_all(ask, images[start : start + batch_size], _read_bytes)
+        yield from answer_all(ask, images[start : start + batch_size], _read_bytes, show)
+
+
+def _drawing(model: str, token: str, folder: pathlib.Path) -> Show:
+    from conveyor.components.commands.draw import Drawer, read_contract
+
+    if is_server(model):
+        from conveyor.components.serving.client import Client
+
+        drawer = Drawer(Client(model, token).contract(), folder)
+    else:
+        drawer = Drawer(read_contract(model), folder)
+    return lambda name, image, outputs: str(drawer.draw(name, image, outputs))
 
 
 def open_model(model: str, token: str = "") -> Ask:
@@ -49,18 +68,23 @@ def is_server(model: str) -> bool:
     return model.startswith(("http://", "https://"))
 
 
-def answer_all(ask: Ask, names: list[str], read: Callable[[str], bytes]) -> Iterator[dict[str, typing.Any]]:
+def answer_all(
+    ask: Ask, names: list[str], read: Callable[[str], bytes], show: Show | None = None
+) -> Iterator[dict[str, typing.Any]]:
     """Yields a dict per image: `image`, its name, and the outputs of the model, or `error`.
 
     Args:
         ask: Answers them together.
         names: What the images are called.
         read: Returns the bytes of a file.
+        show: Draws name, image and outputs; returns the name of the picture, `picture` of the dict.
     """
     found = [_read(name, read) for name in names]
     rows = iter(_answer(ask, [data for data, _ in found if data is not None]))
     for name, (data, problem) in zip(names, found, strict=True):
-        yield {"image": name, **({"error": problem} if data is None else next(rows))}
+        row = {"error": problem} if data is None else next(rows)
+        drawn = {"picture": show(name, data, row)} if show and data and "error" not in row else {}
+        yield {"image": name, **row, **drawn}
 
 
 class _NoAnswerError(Exception):

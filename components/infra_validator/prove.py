@@ -35,7 +35,11 @@ class Proof:
 
 
 def prove(
-    examples: Examples, saved_model: pathlib.Path, evaluation: Evaluation, settings: InfraValidatorSettings
+    examples: Examples,
+    saved_model: pathlib.Path,
+    evaluation: Evaluation,
+    settings: InfraValidatorSettings,
+    fork: bool = False,
 ) -> Proof:
     """Starts the model server on a SavedModel, and asks it about all that the evaluator looked at.
 
@@ -44,9 +48,10 @@ def prove(
         saved_model: What is to be served.
         evaluation: Metrics and predictions to compare with.
         settings: How alike they must be.
+        fork: Whether the server's process may be forked from this one, see `ModelServer`.
     """
     try:
-        with ModelServer(saved_model, evaluation.read()["batch_size"]) as server:
+        with ModelServer(saved_model, evaluation.read()["batch_size"], fork) as server:
             document = compare(examples, _both(server), evaluation, settings)
             singles = [_time_one(server, row) for row in _some(examples, evaluation, settings)]
     except NotServedError as error:

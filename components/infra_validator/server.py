@@ -37,9 +37,11 @@ class ModelServer:
     Args:
         saved_model: The SavedModel.
         batch_size: Images of a request; the server takes them as one batch.
+        fork: Whether this process has imported the libraries and done nothing with them yet. Then that of the
+            server is forked from it, and need not import them again.
     """
 
-    def __init__(self, saved_model: pathlib.Path, batch_size: int):
+    def __init__(self, saved_model: pathlib.Path, batch_size: int, fork: bool = False):
         settings = {
             "max_batch": batch_size,
             "max_instances": batch_size,
@@ -52,17 +54,8 @@ class ModelServer:
         options = [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
         ports = ["--port", "0", "--grpc-port", "0"]
         model = f"{NAME}={saved_model.absolute()}"
-        self._command = [
-            sys.executable,
-            "-m",
-            "conveyor",
-            "serve",
-            model,
-            *ports,
-            "--json",
-            "--until-eof",
-            *options,
-        ]
+        self._words = ["serve", model, *ports, "--json", "--until-eof", *options]
+        self._fork = fork
         self.cold_start = math.nan
         self.times: list[float] = []
 
@@ -81,9 +74,7 @@ class ModelServer:
     def _start(self) -> None:
         began = time.monotonic()
         self._log = self._stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
-        self._process = subprocess.Popen(  # noqa: S603
-            self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log
-        )
+        self._process = (_forked if self._fork else _new)(self._words, self._log.fileno())
         self._stack.callback(self._end)
         told = self._read_announcement()
         if "rest" not in told:
@@ -177,6 +168,20 @@ class ModelServer:
     def memory(self) -> float:
         """Returns the most memory that ended servers of this process have held, in MB."""
         return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+
+
+def _new(words: list[str], stderr: int) -> typing.Any:
+    """Starts a command of this package in a new interpreter."""
+    command = [sys.executable, "-m", "conveyor", *words]
+    return subprocess.Popen(  # noqa: S603
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr
+    )
+
+
+def _forked(words: list[str], stderr: int) -> typing.Any:
+    from conveyor.components.infra_validator.forked import Forked
+
+    return Forked(words, stderr)
 
 
 def _array(values: typing.Any, like: np.ndarray) -> np.ndarray:

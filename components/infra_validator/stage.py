@@ -20,7 +20,7 @@ def infra_validator(
     del blessing  # its gate comes first
     from conveyor.components.infra_validator.prove import prove
 
-    proof = prove(examples, model.saved_model, evaluation, settings)
+    proof = prove(examples, model.saved_model, evaluation, settings, context.pristine)
     document = proof.document
     infra_blessing.write(document)
     if proof.figures:

@@ -84,6 +84,14 @@ class Client:
             )
         return document
 
+    def contract(self) -> dict[str, typing.Any]:
+        """Returns what the exporter says of the model: classes, thresholds, preprocessing.
+
+        Raises:
+            UserError: The server does not tell, as TensorFlow Serving does not.
+        """
+        return self._get(f"{self._url}/contract", self._url)
+
     def outputs(self) -> dict[str, tuple[str, int]]:
         """Returns name -> type, such as "float32", and number of axes of one row, of the model's outputs.
 

@@ -91,7 +91,7 @@ class InferenceService(grpc_predict_v2_pb2_grpc.GRPCInferenceServiceServicer):
         return self._store.model(name).find(number_of(version or None))
 
 
-def add_service(store: Store, server: grpc.aio.Server) -> None:
+def add_service(store: Store, server: typing.Any) -> None:
     """Adds the protocol to a server."""
     grpc_predict_v2_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(InferenceService(store), server)
 

@@ -1,6 +1,5 @@
 """Tensors of the Open Inference Protocol, whether they come by REST or gRPC."""
 
-import binascii
 import dataclasses
 import struct
 import typing
@@ -10,7 +9,7 @@ import numpy as np
 from conveyor.components.serving.errors import Refused
 from conveyor.components.serving.front import signature_of
 from conveyor.components.serving.store import Served, Store
-from conveyor.components.serving.tensors import check, shaped
+from conveyor.components.serving.tensors import check, from_base64, shaped
 from conveyor.components.serving.version import Signature
 
 _TYPES = {
@@ -88,12 +87,7 @@ def _flat(data: typing.Any, name: str, depth: int = 0) -> typing.Iterator[typing
 
 
 def _bytes(value: typing.Any, where: str) -> bytes:
-    if isinstance(value, bytes):
-        return value
-    try:
-        return binascii.a2b_base64(value, strict_mode=True)
-    except (binascii.Error, ValueError, TypeError) as error:
-        raise Refused(400, f"{where} is no base64: {error}") from None
+    return value if isinstance(value, bytes) else from_base64(value, where)
 
 
 def _numbers(values: np.ndarray, name: str, dtype: np.dtype) -> np.ndarray:

@@ -33,6 +33,23 @@ class _Name(starlette.convertors.StringConvertor):
 starlette.convertors.register_url_convertor("model", _Name())
 
 
+_STATUSES = ("400", "401", "404", "413", "415", "429", "503", "504")
+
+
+def describe(body: dict[str, typing.Any], answer: str) -> dict[str, typing.Any]:
+    """Returns what the OpenAPI document says of predictions.
+
+    Args:
+        body: Schema of what is sent.
+        answer: What comes back.
+    """
+    refused = {status: {"description": "`error` says why."} for status in _STATUSES}
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": body}}},
+        "responses": {"200": {"description": answer}, **refused},
+    }
+
+
 class JSON(fastapi.Response):
     """An answer that may hold NumPy arrays."""
 

@@ -27,16 +27,7 @@ _BODY = {
     },
     "example": {"instances": [{"b64": "iVBORw0KGgo…"}]},
 }
-_TEXT = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}},
-    "responses": {
-        "200": {"description": "`predictions`, one an instance; or `outputs`, of `inputs`."},
-        **{
-            status: {"description": "`error` says why."}
-            for status in ("400", "401", "404", "413", "415", "429", "503", "504")
-        },
-    },
-}
+_TEXT = rest.describe(_BODY, "`predictions`, one an instance; or `outputs`, of `inputs`.")
 
 
 PREDICT = rest.direct("/v1/models", ":predict")

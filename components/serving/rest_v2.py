@@ -42,16 +42,7 @@ _BODY = {
         "outputs": {"type": "array", "items": {"type": "object"}},
     },
 }
-_TEXT = {
-    "requestBody": {"required": True, "content": {"application/json": {"schema": _BODY}}},
-    "responses": {
-        "200": {"description": "`outputs` of the model."},
-        **{
-            status: {"description": "`error` says why."}
-            for status in ("400", "401", "404", "413", "415", "429", "503", "504")
-        },
-    },
-}
+_TEXT = rest.describe(_BODY, "`outputs` of the model.")
 
 
 INFER = rest.direct("/v2/models", "/infer")

@@ -18,6 +18,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from conveyor.components.serving.app import build_app
 from conveyor.components.serving.grpc_errors import TokenInterceptor
 from conveyor.components.serving.grpc_v1 import ModelService, PredictionService
+from conveyor.components.serving.grpc_v2_lazy import LazyInferenceService
 from conveyor.components.serving.settings import ServeSettings
 from conveyor.components.serving.store import Store
 from conveyor.pipeline.errors import UserError
@@ -216,9 +217,7 @@ def _grpc_server(store: Store, token: str) -> grpc.aio.Server:
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(PredictionService(store), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(ModelService(store), server)
     if importlib.util.find_spec("kserve"):
-        from conveyor.components.serving.grpc_v2 import add_service
-
-        add_service(store, server)
+        server.add_generic_rpc_handlers((LazyInferenceService(store),))
     return server
 
 

@@ -99,13 +99,22 @@ def finite(values: np.ndarray, signature: Signature) -> np.ndarray:
 
 def _bytes(value: typing.Any, where: str) -> bytes:
     if isinstance(value, dict) and isinstance(value.get("b64"), str):
-        try:
-            return binascii.a2b_base64(value["b64"], strict_mode=True)
-        except (binascii.Error, ValueError) as error:
-            raise Refused(400, f"{where} is no base64: {error}") from None
+        return from_base64(value["b64"], where)
     if isinstance(value, str):
         return value.encode()
     raise Refused(400, f"{where}: expected {{'b64': '…'}}, received {type(value).__name__}")
+
+
+def from_base64(text: typing.Any, where: str) -> bytes:
+    """Returns the bytes that base64 text stands for.
+
+    Raises:
+        Refused: It is none.
+    """
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except (binascii.Error, ValueError, TypeError) as error:
+        raise Refused(400, f"{where} is no base64: {error}") from None
 
 
 def check(rows: np.ndarray, signature: Signature) -> np.ndarray:

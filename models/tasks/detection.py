@@ -163,11 +163,13 @@ class Detection(Task):
         return outcomes(_alone(record), self.settings.threshold)
 
     def picture(self, image: bytes, outputs: Outputs, record: dict[str, typing.Any]) -> bytes:
-        del outputs
         pixels = tf.io.decode_image(image, 3, expand_animations=False).numpy()
-        boxes = boxes_by_outcome(_alone(record), self.settings.threshold)
+        if record:
+            boxes = boxes_by_outcome(_alone(record), self.settings.threshold)
+        else:
+            boxes = {"found": outputs["boxes"][outputs["scores"] >= self.settings.threshold]}
         for inset, (kind, colour) in enumerate(_COLOURS.items()):
-            outline(pixels, boxes[kind], colour, inset=min(inset, 1))
+            outline(pixels, boxes.get(kind, np.zeros((0, 4))), colour, inset=min(inset, 1) if record else 0)
         return tf.io.encode_jpeg(pixels, quality=90, chroma_downsampling=False).numpy()
 
     def plots(

@@ -165,7 +165,8 @@ class Task(abc.ABC):
         Args:
             image: As sent to the model.
             outputs: Its row of the outputs.
-            record: Its row of the records; and `truth`, its row of what `truth` gave.
+            record: Its row of the records; and `truth`, its row of what `truth` gave. {} where nobody
+                knows the truth.
         """
 
     @abc.abstractmethod

@@ -65,7 +65,7 @@ def run(config, overrides=(), *, workspace, until, start, report):
     return Result(summary["run"], stages, {}, summary, error, trace)
 
 
-def predict_files(model_dir, images, batch_size):
+def predict_files(model_dir, images, batch_size, token="", draw=None):
     """Behaves like conveyor.components.commands.predict.predict_files."""
     print("noise of a library")
     for image in images:

@@ -40,7 +40,7 @@ def test_version(call):
     [
         (["rnu"], "did you mean 'run'?"),
         (["evalute"], "did you mean 'evaluate'?"),
-        (["zzz"], "one of: configs, evaluate"),
+        (["zzz"], "one of: configs, deploy"),
         ([], "required: COMMAND"),
         (["run"], "required: CONFIG"),
         (["run", "x", "--untill", "y"], "unrecognized arguments: --untill"),

@@ -10,11 +10,13 @@ With --to, predictions are written by a Beam pipeline, and images may be pattern
 
 import argparse
 import os
+import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 from conveyor.cli.options import TOKEN
 from conveyor.cli.output import json_text, say
+from conveyor.pipeline.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="an exported or pushed model, or http://…")
     parser.add_argument("images", metavar="IMAGE", nargs="+", help="image files")
     parser.add_argument("--batch-size", metavar="N", type=_positive, default=32, help="default: 32")
+    parser.add_argument("--draw", metavar="DIR", help="write pictures of the predictions, too")
     parser.add_argument("--to", metavar="FILE", help="write a .parquet or .jsonl, in parts named after it")
     parser.add_argument(
         "--beam",
@@ -66,11 +69,14 @@ def run(arguments: argparse.Namespace) -> "Predictions | dict[str, Any]":
 
     quiet_tensorflow()
     token = os.environ.get(TOKEN, "")
+    if arguments.to and arguments.draw:
+        raise UserError("--draw is for predictions that are printed", fix="leave out --to or --draw")
     if arguments.to:
         return _write(arguments, token)
     from conveyor.components.commands.predict import predict_files
 
-    return Predictions(predict_files(arguments.model, arguments.images, arguments.batch_size, token))
+    draw = pathlib.Path(arguments.draw) if arguments.draw else None
+    return Predictions(predict_files(arguments.model, arguments.images, arguments.batch_size, token, draw))
 
 
 def _write(arguments: argparse.Namespace, token: str) -> dict[str, Any]:
