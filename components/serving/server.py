@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import gc
 import importlib.util
 import logging
 import socket
@@ -68,6 +69,7 @@ def run_loop(
     """
     sys.setswitchinterval(_SWITCH)
     logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    gc.freeze()  # what is imported stays: only models need be looked through when one is let go
     try:
         uvloop.run(_serve(bases, settings, token, ready))
     except BaseException as error:

@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import gc
 import pathlib
 import tempfile
 import typing
@@ -134,6 +135,8 @@ class Model:
         self.ended.add(number)
         await served.batcher.close()
         meters.LOAD_SECONDS.remove(self.name, str(number))
+        del served
+        await asyncio.get_running_loop().run_in_executor(None, gc.collect)  # graphs refer to themselves
         logging.info("model %s: version %d is not served any more", self.name, number)
 
     def _count(self) -> None:
