@@ -9,6 +9,7 @@ import fastapi
 from google.protobuf import json_format
 
 from conveyor.components.serving import rest, tensors
+from conveyor.components.serving.errors import Refused
 from conveyor.components.serving.front import Counted, answer, signature_of
 from conveyor.components.serving.status import states
 from conveyor.components.serving.store import Store
@@ -56,6 +57,7 @@ def add_routes(app: fastapi.FastAPI, store: Store) -> None:
 
     async def predict(name: str, version: str | None = None) -> None:
         """For the OpenAPI document: it is answered before it comes here."""
+        raise Refused(404, f"there is no path of model {name[:100]!r}, version {version}, that is written so")
 
     async def status(name: str, version: str | None = None) -> fastapi.Response:
         found = states(store, name, rest.number_of(version))

@@ -87,6 +87,7 @@ def add_routes(app: fastapi.FastAPI, store: Store) -> None:
 
     async def infer(name: str, version: str | None = None) -> None:
         """For the OpenAPI document: it is answered before it comes here."""
+        raise Refused(404, f"there is no path of model {name[:100]!r}, version {version}, that is written so")
 
     app.add_api_route("/v2", server, tags=["v2"], summary="What this server is")
     app.add_api_route("/v2/health/live", live, tags=["v2"], summary="Whether it runs")

@@ -91,8 +91,10 @@ def finite(values: np.ndarray, signature: Signature) -> np.ndarray:
         Refused: Some are none, or larger than the type of the input can hold.
     """
     dtype = signature.dtype
+    if dtype.kind == "b":
+        return values
     limits = np.finfo(dtype) if dtype.kind == "f" else np.iinfo(dtype)
-    if not (np.abs(values) <= limits.max).all():
+    if not ((values >= limits.min) & (values <= limits.max)).all():
         raise Refused(400, f"input {signature.input!r}: expected finite numbers of type {dtype.name}")
     return values
 

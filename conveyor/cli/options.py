@@ -22,11 +22,16 @@ def add_workspace(parser: argparse.ArgumentParser) -> None:
 def add_config(parser: argparse.ArgumentParser) -> None:
     """Adds CONFIG and its overrides."""
     parser.add_argument("config", metavar="CONFIG", help="path of a .yaml file, or a shipped name")
+    add_overrides(parser, "a key of the config, such as trainer.epochs=3")
+
+
+def add_overrides(parser: argparse.ArgumentParser, what: str) -> None:
+    """Adds `-o KEY=VALUE`, which overrides what is said."""
     parser.add_argument(
         "-o",
         dest="overrides",
         metavar="KEY=VALUE",
         action="append",
         default=[],
-        help="overrides a key of the config, such as trainer.epochs=3; may be repeated",
+        help=f"overrides {what}; may be repeated",
     )

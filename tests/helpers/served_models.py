@@ -1,5 +1,6 @@
 """Small SavedModels to serve: their answers can be told without a model."""
 
+import base64
 import io
 import json
 import pathlib
@@ -124,3 +125,13 @@ class Client:
 
     def post(self, path, document=None, **options):
         return requests.post(self.rest + path, json=document, timeout=30, **options)
+
+
+def b64(data):
+    return {"b64": base64.b64encode(data).decode()}
+
+
+def mean(client):
+    found = client.post("/v1/models/m:predict", {"instances": [b64(png(10))]})
+    assert found.status_code == 200, found.text
+    return found.json()["predictions"][0]["mean"]

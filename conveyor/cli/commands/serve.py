@@ -19,7 +19,7 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
-from conveyor.cli.options import TOKEN
+from conveyor.cli.options import TOKEN, add_overrides
 from conveyor.cli.output import say
 from conveyor.pipeline.errors import UserError
 
@@ -39,14 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--grpc-port", metavar="P", help="of gRPC: 8500 unless told; 0 for any")
     parser.add_argument("--token-file", metavar="FILE", help=f"holds the token; or ${TOKEN} is it")
     parser.add_argument("--until-eof", action="store_true", help="end when standard input does")
-    parser.add_argument(
-        "-o",
-        dest="overrides",
-        metavar="KEY=VALUE",
-        action="append",
-        default=[],
-        help="overrides a setting, such as max_batch=64; may be repeated",
-    )
+    add_overrides(parser, "a setting, such as max_batch=64")
 
 
 class Serving(dict[str, Any]):

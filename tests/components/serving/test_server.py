@@ -1,6 +1,5 @@
 """The server as clients see it: a real one, asked over REST."""
 
-import base64
 import re
 import socket
 import threading
@@ -9,7 +8,7 @@ import time
 import numpy as np
 import pytest
 import requests
-from served_models import Client, png, save_maps, save_means
+from served_models import Client, b64, mean, png, save_maps
 
 from conveyor.components.serving import open_inference
 from conveyor.components.serving.settings import ServeSettings
@@ -25,10 +24,6 @@ def shared(means):
     yield Client(server)
     server.stop()
     server.wait()
-
-
-def b64(data):
-    return {"b64": base64.b64encode(data).decode()}
 
 
 def answer(mean, kind):
@@ -92,6 +87,7 @@ def test_status_and_metadata_as_tensorflow_serving_words_them(start, means):
             "did you mean 'tensors'",
         ),
         ("/v1/models/m:predict", {"signature_name": 5, "instances": [1]}, 400, "no signature '?'"),
+        ("/v1/models/m:predict%0A", {"instances": [b64(png(1))]}, 404, "there is no path"),
         ("/v1/models/m:classify", {}, 404, "/openapi.json lists what there is"),
         ("/v2/models/m/infer", {"inputs": []}, 400, "expected one input"),
     ],
@@ -164,109 +160,6 @@ def test_images_of_different_sizes(start, tmp_path):
         assert found == {"predictions": [alone[at % 3]]}  # not filled up for the sake of others
     together = ask(*images)["predictions"]  # as TensorFlow Serving answers them
     assert together[1] == {"class_map": [[2, 2, 255], [2, 2, 255], [2, 2, 255]], "sizes": [3, 2]}
-
-
-def test_new_versions_are_served_and_broken_ones_are_not(start, tmp_path):
-    base = tmp_path / "m"
-    base.mkdir()
-    save_means(base / "1")
-    client = start({"m": base})
-    assert mean(client) == 10
-
-    (base / "2").mkdir()
-    (base / "2" / "saved_model.pb").write_bytes(b"no graph")
-    state = eventually(lambda: by_version(client).get("2"))
-    assert state["state"] == "END"
-    assert state["status"]["error_code"] == "INTERNAL"
-    assert "cannot be loaded" in state["status"]["error_message"]
-    assert mean(client) == 10
-    eventually(lambda: 'conveyor_version_broken{model="m",version="2"} 1.0' in client.get("/metrics").text)
-
-    save_means(base / "3", 3.0)
-    eventually(lambda: mean(client) == 13)
-    eventually(lambda: by_version(client)["1"]["state"] == "END")
-    gone = client.post("/v1/models/m/versions/1:predict", {"instances": [b64(png(10))]})
-    assert gone.status_code == 404
-    eventually(lambda: 'conveyor_version_served{model="m",version="1"} 0.0' in client.get("/metrics").text)
-
-
-def test_a_broken_version_is_tried_again_when_it_changes(start, tmp_path):
-    base = tmp_path / "m"
-    base.mkdir()
-    save_means(base / "1")
-    client = start({"m": base})
-    (base / "2").mkdir()
-    (base / "2" / "saved_model.pb").write_bytes(b"half of it")
-    eventually(lambda: by_version(client).get("2"))
-    whole = save_means(tmp_path / "whole", 50.0)
-    for path in sorted(whole.rglob("*")):
-        target = base / "2" / path.relative_to(whole)
-        target.mkdir(exist_ok=True) if path.is_dir() else target.write_bytes(path.read_bytes())
-    eventually(lambda: mean(client) == 60)
-
-
-def test_no_request_is_dropped_while_versions_change(start, tmp_path):
-    base = tmp_path / "m"
-    base.mkdir()
-    save_means(base / "1", 1.0)
-    client = start({"m": base})
-    wrong, stop = [], threading.Event()
-    seen = set()
-
-    def ask():
-        session = requests.Session()
-        while not stop.is_set():
-            body = {"instances": [b64(png(10))]}
-            found = session.post(client.rest + "/v1/models/m:predict", json=body, timeout=30)
-            if found.status_code != 200:
-                wrong.append(found.text)
-            else:
-                seen.add(found.json()["predictions"][0]["mean"])
-
-    threads = [threading.Thread(target=ask) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for number in (2, 3, 4):
-        save_means(base / str(number), float(number))
-        eventually(lambda number=number: mean(client) == 10 + number)
-    stop.set()
-    for thread in threads:
-        thread.join()
-    assert not wrong
-    assert seen == {11, 12, 13, 14}
-
-
-def test_an_emptied_folder_is_no_reason_to_stop_answering(start, tmp_path):
-    base = tmp_path / "m"
-    base.mkdir()
-    save_means(base / "1")
-    client = start({"m": base})
-    (base / "1").rename(tmp_path / "elsewhere")
-    time.sleep(0.3)
-    assert mean(client) == 10
-    (tmp_path / "elsewhere").rename(base / "1")
-    base.rename(tmp_path / "gone")
-    time.sleep(0.3)
-    assert mean(client) == 10
-
-
-def mean(client):
-    found = client.post("/v1/models/m:predict", {"instances": [b64(png(10))]})
-    assert found.status_code == 200, found.text
-    return found.json()["predictions"][0]["mean"]
-
-
-def by_version(client):
-    return {one["version"]: one for one in client.get("/v1/models/m").json()["model_version_status"]}
-
-
-def eventually(check, seconds=20.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if found := check():
-            return found
-        time.sleep(0.05)
-    raise AssertionError("it did not come to that")
 
 
 def test_a_token(start, means):
