@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2, over REST, with the extension for binary data.
+"""The Open Inference Protocol, version 2, over REST, with the extension for binary data in requests.
 
 Source: https://github.com/kserve/open-inference-protocol; binary data: Triton's extension_binary_data.
 """
