@@ -12,6 +12,30 @@ _CELLS = 8  # sizes to a factor of two that are told apart
 Shapes = list[list[list[float]]]
 
 
+def chosen_shapes(
+    anchors: str,
+    levels: Sequence[int],
+    scales: Sequence[float],
+    aspect_ratios: Sequence[float],
+    shapes: Shapes | None,
+) -> Shapes:
+    """Returns the given shapes, or else the regular ones.
+
+    Args:
+        anchors: "regular" or "auto".
+        levels: log2 of their strides.
+        scales: Square roots of areas, in strides.
+        aspect_ratios: Width / height.
+        shapes: Such as `fitted_shapes` found.
+
+    Raises:
+        ValueError: "auto" has no shapes.
+    """
+    if anchors == "auto" and shapes is None:
+        raise ValueError("expected boxes to fit the anchors to, or shapes. Received: anchors='auto'")
+    return shapes or regular_shapes(levels, scales, aspect_ratios)
+
+
 def regular_shapes(levels: Sequence[int], scales: Sequence[float], aspect_ratios: Sequence[float]) -> Shapes:
     """Returns width and height in pixels of the anchors of each level.
 
@@ -49,6 +73,14 @@ def anchors_of(image_shape: tuple[int, ...], levels: Sequence[int], shapes: Shap
         image_shape: (height, width, channels) of the model's input.
         levels: log2 of their strides.
         shapes: Width and height of each, level by level.
+
+    Raises:
+        ValueError: The images differ in size.
     """
+    if None in image_shape[:2]:
+        raise ValueError(
+            "expected images of one size, as anchors are constants: transform.resize=letterbox makes them so."
+            f" Received: image_shape={tuple(image_shape)}"
+        )
     size = typing.cast(tuple[int, int], tuple(image_shape[:2]))
     return [anchor_grid(size, 2**level, np.array(own)) for level, own in zip(levels, shapes, strict=True)]

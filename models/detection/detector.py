@@ -3,8 +3,10 @@
 import typing
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from conveyor.models.detection.anchors import fitted_shapes
 from conveyor.models.detection.settings import DETECTIONS
 from conveyor.models.model import Model
 from conveyor.models.ops import boxes as box_ops
@@ -43,6 +45,14 @@ class Detector(Model):
         self.detections = dict(detections)
         # made here, as Keras lists only metrics that are there before the first step
         self._parts = {name: keras.metrics.Mean(name, dtype="float32") for name in parts}
+
+    @classmethod
+    def fitted(cls, arguments: dict[str, typing.Any], sizes: np.ndarray) -> dict[str, typing.Any]:
+        """Returns the arguments with `shapes` that fit the training boxes, where `anchors` is "auto"."""
+        if arguments["anchors"] != "auto" or arguments["shapes"] is not None:
+            return arguments
+        levels = range(arguments["finest"], arguments["coarsest"] + 1)
+        return {**arguments, "shapes": fitted_shapes(levels, arguments["per_place"], sizes)}
 
     # === to be said by a subclass ===
 

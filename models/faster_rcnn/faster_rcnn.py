@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from conveyor.models.detection.anchors import anchors_of, regular_shapes
+from conveyor.models.detection.anchors import anchors_of, chosen_shapes
 from conveyor.models.detection.detector import Detector
 from conveyor.models.detection.settings import DETECTIONS
 from conveyor.models.faster_rcnn import heads
@@ -39,8 +39,11 @@ class FasterRCNN(Detector):
         finest: Level of the pyramid's first map, whose stride is 2^finest pixels.
         coarsest: Level of its last.
         filters: Channels of the pyramid.
-        anchor_scales: Square roots of the anchors' areas, in strides of their level.
-        aspect_ratios: Width / height of the anchors.
+        anchors: "regular", or "auto", whose shapes `fitted` finds.
+        scales: Square roots of the areas of regular anchors, in strides of their level.
+        aspect_ratios: Width / height of regular anchors.
+        per_place: Fitted anchors at each place.
+        shapes: Width and height in pixels of the anchors of each level; in place of all those.
         proposals: Fields of `ProposalsSettings`.
         regions: Fields of `RegionsSettings`.
         mask_head: Whether each object's mask is found too: Mask R-CNN. Its targets then have `instances`
@@ -56,7 +59,7 @@ class FasterRCNN(Detector):
         `mask_logits` [n, p, s, s, classes]; and the pyramid's maps, `map_2` and so on; all float32.
 
     Raises:
-        ValueError: The backbone has no such maps, or the image no fixed size.
+        ValueError: The backbone has no such maps, the images differ in size, or "auto" has no shapes.
 
     Source: Ren et al., "Faster R-CNN", NIPS 2015; Lin et al., "Feature Pyramid Networks", CVPR 2017; He et
     al., "Mask R-CNN", ICCV 2017.
@@ -70,8 +73,11 @@ class FasterRCNN(Detector):
         finest=2,
         coarsest=5,
         filters=64,
-        anchor_scales=(8.0,),
+        anchors="regular",
+        scales=(8.0,),
         aspect_ratios=(0.5, 1.0, 2.0),
+        per_place=3,
+        shapes=None,
         proposals=PROPOSALS,
         regions=REGIONS,
         mask_head=False,
@@ -79,22 +85,22 @@ class FasterRCNN(Detector):
         detections=DETECTIONS,
         **kwargs,
     ):
-        if None in image_shape:
-            raise ValueError(f"expected images of a fixed size, for the anchors. Received: {image_shape=}")
         levels = range(finest, coarsest + 1)
-        anchors = anchors_of(image_shape, levels, regular_shapes(levels, anchor_scales, aspect_ratios))
+        found_shapes = chosen_shapes(anchors, levels, scales, aspect_ratios, shapes)
+        anchor_levels = anchors_of(image_shape, levels, found_shapes)
         size, pooling = tuple(image_shape[:2]), regions["pooling"]
         limits = {name: proposals[name] for name in ("before", "most", "iou")}
-        per_place = len(anchor_scales) * len(aspect_ratios)
         # === layers ===
-        propose = Proposals(anchors, size, **limits, name="proposals")
+        propose = Proposals(anchor_levels, size, **limits, name="proposals")
         region_features = RegionFeatures(levels, regions["size"], pooling, name="region_features")
         box_head = heads.box_head(regions["size"], filters, regions["dense"], classes)
         # === functional ===
         network = feature_levels(backbone, image_shape, finest, coarsest)
         pyramid = feature_pyramid(network.maps, filters, coarsest)
         maps = [heads.joined([pyramid[level]], f"map_{level}") for level in levels]
-        objectness, offsets = heads.proposal_head([pyramid[level] for level in levels], filters, per_place)
+        objectness, offsets = heads.proposal_head(
+            [pyramid[level] for level in levels], filters, len(found_shapes[0])
+        )
         found = propose(objectness, offsets)
         logits, moves = box_head(region_features(maps, found))
         outputs = {
@@ -115,7 +121,7 @@ class FasterRCNN(Detector):
         self.features_layer = f"pyramid_{finest}"
         self.stands_on(network.source)
         self.positive_iou, self.negative_iou = proposals["positive"], proposals["negative"]
-        self.anchor_levels = anchors
+        self.anchor_levels = anchor_levels
         # === config ===
         self.arguments = {
             "image_shape": tuple(image_shape),
@@ -124,8 +130,11 @@ class FasterRCNN(Detector):
             "finest": finest,
             "coarsest": coarsest,
             "filters": filters,
-            "anchor_scales": list(anchor_scales),
+            "anchors": anchors,
+            "scales": list(scales),
             "aspect_ratios": list(aspect_ratios),
+            "per_place": per_place,
+            "shapes": shapes,
             "proposals": dict(proposals),
             "regions": dict(regions),
             "mask_head": mask_head,

@@ -5,7 +5,7 @@ import typing
 import pydantic
 
 from conveyor.models.cnn.settings import CNNSettings
-from conveyor.models.detection.settings import DetectionsSettings
+from conveyor.models.detection.settings import AnchorSettings, DetectionsSettings
 from conveyor.models.pretrained.settings import PretrainedSettings
 from conveyor.models.resnet.settings import ResNetSettings
 from conveyor.models.settings import Settings
@@ -64,7 +64,7 @@ class MasksSettings(Settings):
     """Filters of the convolutions before the map is doubled."""
 
 
-class FasterRCNNSettings(Settings):
+class FasterRCNNSettings(AnchorSettings):
     """A network that proposes regions, and one that tells what they show; both learn together."""
 
     family: typing.Literal["faster_rcnn"]
@@ -73,28 +73,18 @@ class FasterRCNNSettings(Settings):
         CNNSettings | ResNetSettings | PretrainedSettings, pydantic.Field(discriminator="family")
     ]
     """The classifier whose feature maps are used, without its head."""
-    finest: int = pydantic.Field(2, ge=1, le=6)
-    """Level of the pyramid's first map: 2 is a stride of 2^2 = 4 pixels."""
-    coarsest: int = pydantic.Field(5, ge=1, le=8)
-    """Level of its last; where the backbone ends before, maps are added."""
+    finest: int = pydantic.Field(2, ge=1, le=8)
+    """The first level: its places are 2^finest pixels apart."""
     filters: pydantic.PositiveInt = 64
     """Channels of the pyramid."""
-    anchor_scales: list[pydantic.PositiveFloat] = pydantic.Field([8.0], min_length=1)
-    """Square roots of the anchors' areas, in strides of their level."""
-    aspect_ratios: list[pydantic.PositiveFloat] = pydantic.Field([0.5, 1.0, 2.0], min_length=1)
-    """Width / height of the anchors."""
+    scales: list[pydantic.PositiveFloat] = pydantic.Field([8.0], min_length=1)
+    """Square roots of the areas of regular anchors, in strides of their level."""
     proposals: ProposalsSettings = ProposalsSettings()
     regions: RegionsSettings = RegionsSettings()
     mask_head: bool = False
     """Whether each object's mask is found too: Mask R-CNN, for the task instance_segmentation."""
     masks: MasksSettings = MasksSettings()
     detections: DetectionsSettings = DetectionsSettings()
-
-    @pydantic.model_validator(mode="after")
-    def _in_order(self) -> typing.Self:
-        if self.finest > self.coarsest:
-            raise ValueError(f"expected finest <= coarsest. Received: {self.finest} and {self.coarsest}")
-        return self
 
 
 PROPOSALS = ProposalsSettings().model_dump()

@@ -5,41 +5,24 @@ import typing
 import pydantic
 
 from conveyor.models.cnn.settings import CNNSettings
-from conveyor.models.detection.settings import DetectionsSettings
+from conveyor.models.detection.settings import AnchorSettings, DetectionsSettings
 from conveyor.models.pretrained.settings import PretrainedSettings
 from conveyor.models.resnet.settings import ResNetSettings
-from conveyor.models.settings import Settings
-
-_Shape = typing.Annotated[list[pydantic.PositiveFloat], pydantic.Field(min_length=2, max_length=2)]
 
 
-class SSDSettings(Settings):
+class SSDSettings(AnchorSettings):
     """A single-shot detector: at each place of some feature maps it judges boxes of a few shapes."""
 
     family: typing.Literal["ssd"]
     tasks: typing.ClassVar[tuple[str, ...]] = ("detection",)
     backbone: CNNSettings | ResNetSettings | PretrainedSettings = pydantic.Field(discriminator="family")
     """The classifier whose feature maps are used; its head is left off."""
-    finest: pydantic.PositiveInt = 3
-    """The first level: its places are 2^finest pixels apart."""
-    coarsest: pydantic.PositiveInt = 5
-    """The last level; those that the backbone lacks are made by strided convolutions."""
     pyramid: bool = True
     """Tell the fine levels what the coarse ones have seen (a feature pyramid)."""
     filters: pydantic.PositiveInt = 64
     """Channels of the pyramid, of the levels that are added, and of the head's convolutions."""
     head_convolutions: pydantic.NonNegativeInt = 1
     """3x3 convolutions of the head before its last, for classes and for boxes each."""
-    anchors: typing.Literal["regular", "auto"] = "regular"
-    """Shapes of anchors: `scales` x `aspect_ratios`, or such as fit the training boxes best."""
-    scales: list[pydantic.PositiveFloat] = pydantic.Field([3.0, 4.24], min_length=1)
-    """Square roots of the areas of regular anchors, in strides of their level."""
-    aspect_ratios: list[pydantic.PositiveFloat] = pydantic.Field([0.5, 1.0, 2.0], min_length=1)
-    """Width / height of regular anchors."""
-    per_place: pydantic.PositiveInt = 3
-    """Fitted anchors at each place."""
-    shapes: list[list[_Shape]] | None = None
-    """Width and height of the anchors of each level, in pixels of the model's input; instead of all that."""
     positive: float = pydantic.Field(0.5, gt=0, le=1)
     """An anchor that overlaps a box by at least this IoU is to find it; and the best anchor of each box."""
     negative: float = pydantic.Field(0.4, ge=0, le=1)
@@ -58,15 +41,6 @@ class SSDSettings(Settings):
 
     @pydantic.model_validator(mode="after")
     def _is_in_order(self) -> typing.Self:
-        if self.finest > self.coarsest:
-            raise ValueError(f"finest ({self.finest}) is above coarsest ({self.coarsest})")
         if self.negative > self.positive:
             raise ValueError(f"negative ({self.negative}) is above positive ({self.positive})")
-        levels = self.coarsest - self.finest + 1
-        if self.shapes is not None and (
-            len(self.shapes) != levels
-            or len({len(level) for level in self.shapes}) != 1
-            or not self.shapes[0]
-        ):
-            raise ValueError(f"expected shapes of {levels} levels, as many in each")
         return self

@@ -5,7 +5,7 @@ import math
 import keras
 import tensorflow as tf
 
-from conveyor.models.detection.anchors import anchors_of, fitted_shapes, regular_shapes
+from conveyor.models.detection.anchors import anchors_of, chosen_shapes
 from conveyor.models.detection.detector import Detector
 from conveyor.models.detection.losses import hardest, overlap_loss, sigmoid_focal, smooth_l1
 from conveyor.models.detection.settings import DETECTIONS
@@ -84,9 +84,9 @@ class SSD(Detector):
         detections=DETECTIONS,
         **kwargs,
     ):
-        _check(image_shape, anchors, shapes)
         levels = range(finest, coarsest + 1)
-        found = shapes or regular_shapes(levels, scales, aspect_ratios)
+        found = chosen_shapes(anchors, levels, scales, aspect_ratios, shapes)
+        anchor_levels = anchors_of(image_shape, levels, found)
         # === layers ===
         outputs = classes + 1 if class_loss == "mining" else classes
         head = _Head(filters, head_convolutions, len(found[0]), outputs, class_loss != "mining")
@@ -105,7 +105,7 @@ class SSD(Detector):
         self.stands_on(network.source)
         self.classes = classes
         self.positive_iou, self.negative_iou = positive, negative
-        self.anchor_levels = anchors_of(image_shape, levels, found)
+        self.anchor_levels = anchor_levels
         # === config ===
         self.arguments = {
             "image_shape": tuple(image_shape),
@@ -130,14 +130,6 @@ class SSD(Detector):
             "box_weight": box_weight,
             "detections": dict(detections),
         }
-
-    @classmethod
-    def fitted(cls, arguments, sizes):
-        """Returns the arguments with `shapes` that fit the training boxes, where `anchors` is "auto"."""
-        if arguments["anchors"] != "auto" or arguments["shapes"] is not None:
-            return arguments
-        levels = range(arguments["finest"], arguments["coarsest"] + 1)
-        return {**arguments, "shapes": fitted_shapes(levels, arguments["per_place"], sizes)}
 
     # === training ===
 
@@ -185,16 +177,6 @@ class SSD(Detector):
         if self.arguments["class_loss"] == "mining":
             return boxes, tf.nn.softmax(logits)[..., :-1]
         return boxes, tf.sigmoid(logits)
-
-
-def _check(image_shape, anchors, shapes):
-    if None in image_shape[:2]:
-        raise ValueError(
-            "expected images of one size, as anchors are constants: transform.resize=letterbox makes them so."
-            f" Received: image_shape={tuple(image_shape)}"
-        )
-    if anchors == "auto" and shapes is None:
-        raise ValueError("expected boxes to fit the anchors to, or shapes. Received: anchors='auto'")
 
 
 def _extended(maps, filters, coarsest):

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from conveyor.models.build import build_model
 from conveyor.models.faster_rcnn.faster_rcnn import FasterRCNN
-from conveyor.models.faster_rcnn.settings import MASKS, PROPOSALS, REGIONS
+from conveyor.models.faster_rcnn.settings import MASKS, PROPOSALS, REGIONS, FasterRCNNSettings
 from conveyor.models.ops.boxes import iou
 from conveyor.models.ops.instances import FIRST
 
@@ -19,7 +20,7 @@ def make(**changed):
         "finest": 2,
         "coarsest": 2,
         "filters": 8,
-        "anchor_scales": [3.0],
+        "scales": [3.0],
         "aspect_ratios": [1.0],
         "proposals": {**PROPOSALS, "before": 40, "most": 12, "sample": 32},
         "regions": {**REGIONS, "size": 3, "dense": [16], "sample": 12, "share": 0.5},
@@ -49,6 +50,20 @@ def squares(count):
         "instance": np.full_like(labels, FIRST),
     }
     return images, {name: tf.constant(values) for name, values in targets.items()}
+
+
+def test_anchors_are_fitted_to_boxes():
+    settings = FasterRCNNSettings(
+        family="faster_rcnn", backbone=BACKBONE, finest=1, coarsest=2, anchors="auto", per_place=2
+    )
+    sizes = np.repeat([[4.0, 4.0], [4.0, 8.0], [12.0, 9.0], [20.0, 20.0]], 5, 0)
+    model = build_model(settings, (SIZE, SIZE, 3), {"classes": 2}, sizes)
+    # sizes are rounded to eighths of a factor of two before they are clustered
+    expected = [[[4, 4], [4, 8]], [[12, 9], [20, 20]]]
+    np.testing.assert_allclose(model.arguments["shapes"], expected, rtol=0.05)
+    first = model.anchor_levels[1][1]  # the larger shape, around the middle of the first cell of 4 x 4
+    np.testing.assert_allclose(first, [2 - 10, 2 - 10, 2 + 10, 2 + 10], rtol=0.05)
+    assert FasterRCNN.from_config(model.get_config()).arguments == model.arguments
 
 
 def test_second_stage_teaches_the_first_no_coordinates():
@@ -103,7 +118,7 @@ def test_goes_on_after_a_restart_as_if_there_had_been_none():
 
 
 def test_images_of_any_size_and_masks_without_targets_are_refused():
-    with pytest.raises(ValueError, match="fixed size"):
+    with pytest.raises(ValueError, match="one size"):
         FasterRCNN((None, None, 3), 2, BACKBONE)
     images, targets = squares(2)
     model = make(mask_head=True)
