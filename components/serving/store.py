@@ -36,11 +36,13 @@ class Broken:
     """A version that is there and cannot be served.
 
     Args:
-        reason: Why.
+        reason: Why, without the server's paths: clients see it.
+        detail: Why, for who runs the server.
         files: What it was made of; it is tried again when that changes.
     """
 
     reason: str
+    detail: str
     files: typing.Any
 
 
@@ -71,11 +73,7 @@ class Model:
         wanted = max(self.served, default=None) if number is None else number
         if wanted not in self.served:
             there = ", ".join(map(str, sorted(self.served))) or "none"
-            broken = (
-                f"; it is there, and cannot be loaded: {self.broken[wanted].reason}"
-                if wanted in self.broken
-                else ""
-            )
+            broken = f"; it is there, but {self.broken[wanted].reason}" if wanted in self.broken else ""
             raise Refused(
                 404, f"model {self.name!r} has no version {wanted} that is served, but {there}{broken}"
             )
@@ -119,9 +117,10 @@ class Model:
         try:
             version = await loop.run_in_executor(None, _load, folder)
         except Exception as error:
-            reason = f"{error.what}: {error.received}" if isinstance(error, UserError) else str(error)
-            self.broken[number] = Broken(reason, files)
-            logging.error("model %s: version %d is not served: %s", self.name, number, reason)
+            reason = error.what if isinstance(error, UserError) else "the version cannot be read"
+            detail = f"{error.what}: {error.received}" if isinstance(error, UserError) else str(error)
+            self.broken[number] = Broken(f"{reason}; the server's log says why", detail, files)
+            logging.error("model %s: version %d is not served: %s", self.name, number, detail)
             return False
         self.broken.pop(number, None)
         batcher = Batcher(version.run, self.settings, f"{self.name}/{number}")
@@ -205,7 +204,7 @@ class Store:
 
 
 def _nothing_to_serve(model: Model) -> UserError:
-    found = "; ".join(f"version {number}: {why.reason}" for number, why in model.broken.items())
+    found = "; ".join(f"version {number}: {why.detail}" for number, why in model.broken.items())
     return UserError(
         "there is no version that can be served",
         expected="a folder with integer versions, or one SavedModel",

@@ -32,7 +32,11 @@ def test_new_versions_are_served_and_broken_ones_are_not(start, tmp_path):
     state = eventually(lambda: by_version(client).get("2"))
     assert state["state"] == "END"
     assert state["status"]["error_code"] == "INTERNAL"
-    assert "cannot be loaded" in state["status"]["error_message"]
+    assert state["status"]["error_message"] == "the version cannot be loaded; the server's log says why"
+    asked = client.post("/v1/models/m/versions/2:predict", {"instances": [b64(png(10))]})
+    assert asked.status_code == 404
+    assert "it is there, but the version cannot be loaded" in asked.json()["error"]
+    assert str(tmp_path) not in asked.text
     assert mean(client) == 10
     eventually(lambda: 'conveyor_version_broken{model="m",version="2"} 1.0' in client.get("/metrics").text)
 
