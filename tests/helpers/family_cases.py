@@ -194,20 +194,11 @@ CASES = {
         "filters": [4, 6],
         "backbone": {"family": "resnet", "depth": 8, "width": 4},
     },
-    "unet-pretrained": {
-        "family": "unet",
-        "filters": [3, 4, 5, 6],
-        "backbone": {
-            "family": "pretrained",
-            "backbone": {"application": "mobilenet", "weights": "none"},
-        },
-    },
 }
 SHAPES = {  # of the cases that IMAGE does not suit
     "cnn-sequence": (21, 3),
     "cnn-volume": (5, 6, 7, 2),
     "pretrained": (33, 35, 3),
-    "unet-pretrained": (33, 35, 3),
     "resnet-imagenet": (35, 33, 3),
 }
 # weights that start near 0, so that untrained answers are all but equal, and rounding decides their order
@@ -215,7 +206,7 @@ UNEQUAL = ("objectness_conv", "class_logits")
 KINDS = {"faster_rcnn-masks": "instance_segmentation"}  # where it is not the family's first
 SLOW = {"pretrained", "resnet-a", "resnet-imagenet", "autoencoder-places"}
 SLOW |= {"faster_rcnn", "faster_rcnn-masks", "deeplab", "deeplab-backbone", "fcn-32s", "fcn-backbone"}
-SLOW |= {"unet-strided", "unet-backbone", "unet-pretrained", "ssd", "ssd-plain"}
+SLOW |= {"unet-strided", "unet-backbone", "ssd", "ssd-plain"}
 
 
 def read_settings(values):

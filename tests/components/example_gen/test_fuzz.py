@@ -245,6 +245,6 @@ def test_readers_of_damaged_sources(name, tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ARGUMENTS)
 def test_readers_of_very_many_damaged_sources(name, tmp_path):
-    found = fuzz_many(name, range(1000, 1500), tmp_path)
-    assert found["clean"] + found["told"] > 20
-    assert found["refused"] + found["told"] > 15
+    found = fuzz_many(name, range(1000, 1200), tmp_path)
+    assert found["clean"] + found["told"] > 10
+    assert found["refused"] + found["told"] > 6
