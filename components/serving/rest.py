@@ -21,7 +21,7 @@ _JSON = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 _MOST_DIGITS = 18
 
 
-Handler = Callable[[str, str | None, bytes, dict[bytes, bytes]], Awaitable["JSON"]]
+Handler = Callable[[str, str | None, bytes, dict[bytes, bytes]], Awaitable[fastapi.Response]]
 
 
 class _Name(starlette.convertors.StringConvertor):

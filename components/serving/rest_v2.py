@@ -1,4 +1,4 @@
-"""The Open Inference Protocol, version 2, over REST, with the extension for binary data in requests.
+"""The Open Inference Protocol, version 2, over REST, with the extension for binary data.
 
 Source: https://github.com/kserve/open-inference-protocol; binary data: Triton's extension_binary_data.
 """
@@ -39,7 +39,13 @@ _BODY = {
                 },
             },
         },
-        "outputs": {"type": "array", "items": {"type": "object"}},
+        "outputs": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {"name": {"type": "string"}, "parameters": {"type": "object"}},
+            },
+        },
     },
 }
 _TEXT = rest.describe(_BODY, "`outputs` of the model.")
@@ -51,7 +57,9 @@ INFER = rest.direct("/v2/models", "/infer")
 def inferring(store: Store) -> rest.Handler:
     """Returns who answers where `INFER` is asked."""
 
-    async def infer(name: str, version: str | None, body: bytes, headers: dict[bytes, bytes]) -> rest.JSON:
+    async def infer(
+        name: str, version: str | None, body: bytes, headers: dict[bytes, bytes]
+    ) -> fastapi.Response:
         with Counted("rest_v2") as counted:
             served = rest.served_by(store, name, version)
             counted.model = served.model
@@ -59,9 +67,10 @@ def inferring(store: Store) -> rest.Handler:
             asked = _inputs(document, binary)
             signature, rows = open_inference.find_input(served, asked)
             outputs = await answer(store, served, signature, rows, rest.seconds_given(headers))
-            outputs = tensors.pick(outputs, _wanted(document))
+            told = {"model_name": served.model, "model_version": str(served.number)}
+            response = _response(document, told, outputs)
             counted.status = 200
-            return _response(document, served.model, served.number, outputs)
+            return response
 
     return infer
 
@@ -137,29 +146,43 @@ def _inputs(document: dict[str, typing.Any], binary: bytes) -> list[open_inferen
     return found
 
 
-def _wanted(document: dict[str, typing.Any]) -> list[str]:
-    outputs = document.get("outputs") or []
-    if not isinstance(outputs, list):
-        raise Refused(400, "expected 'outputs', a list of objects with a name")
-    names = [one.get("name") if isinstance(one, dict) else None for one in outputs]
-    found = [name for name in names if isinstance(name, str)]
-    if len(found) < len(names):
-        raise Refused(400, "expected 'outputs', a list of objects with a name")
-    return found
-
-
 def _response(
-    document: dict[str, typing.Any], name: str, number: int, outputs: dict[str, np.ndarray]
-) -> rest.JSON:
-    told = [
-        {
-            "name": key,
-            "datatype": open_inference.datatype(array.dtype),
-            "shape": list(array.shape),
-            "data": tensors.readable(array.reshape(-1)),
-        }
-        for key, array in outputs.items()
-    ]
+    document: dict[str, typing.Any], told: dict[str, str], outputs: dict[str, np.ndarray]
+) -> fastapi.Response:
+    """Returns the answer: JSON, and behind it what is asked for as binary data."""
+    wanted = document.get("outputs") or []
+    if not (isinstance(wanted, list) and all(isinstance(one, dict) for one in wanted)):
+        raise Refused(400, "expected 'outputs', a list of objects with a name")
+    names = [one.get("name") for one in wanted]
+    if not all(isinstance(name, str) for name in names):
+        raise Refused(400, "expected 'outputs', a list of objects with a name")
+    by_default = _flag(document, "binary_data_output", False)
+    is_binary = {one["name"]: _flag(one, "binary_data", by_default) for one in wanted}
+    shown, raws = [], []
+    for name, array in tensors.pick(outputs, names).items():
+        one = {"name": name, "datatype": open_inference.datatype(array.dtype), "shape": list(array.shape)}
+        if is_binary.get(name, by_default):
+            raws.append(open_inference.to_raw(array))
+            one["parameters"] = {"binary_data_size": len(raws[-1])}
+        else:
+            one["data"] = tensors.readable(array.reshape(-1))
+        shown.append(one)
     asked = document.get("id")
     named = {"id": asked} if isinstance(asked, str) else {}
-    return rest.JSON({"model_name": name, "model_version": str(number), **named, "outputs": told})
+    answered = rest.JSON({**told, **named, "outputs": shown})
+    if not raws:
+        return answered
+    head = bytes(answered.body)
+    return fastapi.Response(
+        b"".join([head, *raws]),
+        media_type="application/octet-stream",
+        headers={_LENGTH.decode(): str(len(head))},
+    )
+
+
+def _flag(told: dict[str, typing.Any], name: str, default: bool) -> bool:
+    given = told.get("parameters") or {}
+    value = given.get(name, default) if isinstance(given, dict) else default
+    if not isinstance(value, bool):
+        raise Refused(400, f"expected true or false for the parameter {name!r}")
+    return value

@@ -6,6 +6,7 @@ import threading
 import time
 
 import numpy as np
+import orjson
 import pytest
 import requests
 from served_models import Client, b64, mean, png, save_maps
@@ -226,6 +227,37 @@ def test_open_inference_protocol_with_binary_data(start, means):
     assert short.status_code == 400
     assert "binary_data_size" in short.json()["error"]
     assert client.post(path, data=text, headers={"inference-header-content-length": "x"}).status_code == 400
+
+
+def test_open_inference_protocol_answers_in_binary_data(start, means):
+    client = start({"m": means})
+    numbers = np.arange(32, dtype=np.float32).reshape(2, 4, 4, 1)
+    given = {"name": "inputs", "shape": [2, 4, 4, 1], "datatype": "FP32", "data": numbers.ravel().tolist()}
+
+    def ask(**more):
+        return client.post("/v2/models/m/infer", {"inputs": [given], **more})
+
+    plain = {one["name"]: one for one in ask().json()["outputs"]}
+    found = ask(parameters={"binary_data_output": True}, id="7")
+    assert found.headers["content-type"] == "application/octet-stream"
+    length = int(found.headers["inference-header-content-length"])
+    head, rest = orjson.loads(found.content[:length]), found.content[length:]
+    assert (head["model_name"], head["id"]) == ("m", "7")
+    assert {one["name"] for one in head["outputs"]} == set(plain)
+    for one in head["outputs"]:
+        raw, rest = np.split(np.frombuffer(rest, np.uint8), [one["parameters"]["binary_data_size"]])
+        expected = plain[one["name"]]
+        assert (one["shape"], one["datatype"]) == (expected["shape"], expected["datatype"])
+        if one["datatype"] == "FP32":
+            np.testing.assert_array_equal(raw.view("<f4"), expected["data"])
+    assert len(rest) == 0
+
+    mean = {"name": "mean", "parameters": {"binary_data": False}}
+    assert ask(outputs=[mean], parameters={"binary_data_output": True}).json()["outputs"] == [plain["mean"]]
+    only = ask(outputs=[{"name": "mean", "parameters": {"binary_data": True}}])
+    assert only.content.endswith(np.array(plain["mean"]["data"], "<f4").tobytes())
+    for wrong in ({"parameters": {"binary_data_output": 1}}, {"outputs": [3]}, {"outputs": [{"name": 3}]}):
+        assert ask(**wrong).status_code == 400
 
 
 def test_a_deadline_that_is_over(start, means):
