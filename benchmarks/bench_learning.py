@@ -1,6 +1,6 @@
 """The figures of shipped experiments on MNIST: test metric over seeds, and minutes.
 
-    python benchmarks/bench_learning.py [--seeds 3] [NAME …]
+    python benchmarks/bench_learning.py [--seeds 3] [--keep DIR] [NAME …]
 
 Each experiment runs from class folders to the model card, with each seed in a workspace of its own; then
 come its mean with a 95% Student t interval and the minutes of the slowest run. A spatial transformer and its
@@ -33,15 +33,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", default=list(EXPERIMENTS))
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--keep", type=pathlib.Path, help="where the outcomes of runs are written, and found")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        folder = pathlib.Path(name) / "mnist"
+        folder = (arguments.keep or pathlib.Path(name)) / "mnist"
         if not unpack_mnist(folder):
             return
         found = {}
         for name in arguments.names:
             metric, must = EXPERIMENTS[name]
-            found[name] = measure_config(name, metric, arguments.seeds, [f"data.source=folder:{folder}"])
+            source = [f"data.source=folder:{folder}"]
+            found[name] = measure_config(name, [metric], arguments.seeds, source, arguments.keep)
             if must:
                 print(f"  must: {must}")
         for one, twin in TWINS.items():
