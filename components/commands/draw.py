@@ -1,7 +1,6 @@
 """Pictures of predictions."""
 
 import io
-import json
 import pathlib
 import typing
 
@@ -12,7 +11,6 @@ import PIL.ImageFont
 import pydantic
 
 from conveyor.components.artifacts import CONTRACT
-from conveyor.components.evaluator.saved_model import find_saved_model
 from conveyor.models.tasks.settings import TaskSettings
 from conveyor.models.tasks.task import make_task
 from conveyor.pipeline.errors import UserError
@@ -67,19 +65,6 @@ class Drawer:
         stem = pathlib.PurePath(name).stem
         self._taken[stem] = count = self._taken.get(stem, 0) + 1
         return f"{stem}.png" if count == 1 else f"{stem}-{count}.png"
-
-
-def read_contract(model: str) -> dict[str, typing.Any]:
-    """Returns the contract of an exported model, {} if it has none.
-
-    Args:
-        model: See `find_saved_model`.
-
-    Raises:
-        UserError: There is no such model.
-    """
-    path = find_saved_model(model) / CONTRACT
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def _short(value: typing.Any) -> str:

@@ -4,6 +4,7 @@ import pathlib
 import typing
 from collections.abc import Callable, Iterator
 
+from conveyor.components.contract import read_contract
 from conveyor.components.evaluator.saved_model import find_saved_model, open_served
 
 _MAX_PIXELS = 50_000_000  # the default of data.max_pixels
@@ -39,14 +40,14 @@ def predict_files(
 
 
 def _drawing(model: str, token: str, folder: pathlib.Path) -> Show:
-    from conveyor.components.commands.draw import Drawer, read_contract
+    from conveyor.components.commands.draw import Drawer
 
     if is_server(model):
         from conveyor.components.serving.client import Client
 
         drawer = Drawer(Client(model, token).contract(), folder)
     else:
-        drawer = Drawer(read_contract(model), folder)
+        drawer = Drawer(read_contract(find_saved_model(model)), folder)
     return lambda name, image, outputs: str(drawer.draw(name, image, outputs))
 
 

@@ -11,11 +11,10 @@ import numpy as np
 from conveyor.components.artifacts import Evaluation, Examples
 from conveyor.components.evaluator.gap import gap
 from conveyor.components.evaluator.parts import predict_in_parts
-from conveyor.components.evaluator.predict import predict, save
+from conveyor.components.evaluator.predict import predict, save, task_of
 from conveyor.components.evaluator.saved_model import open_served
 from conveyor.components.evaluator.settings import EvaluatorSettings, JudgeSettings
 from conveyor.components.evaluator.units import find_groups
-from conveyor.components.tasks import task_for
 from conveyor.models.tasks.settings import asked
 
 _MANY = 500_000  # examples from which a split is judged in parts, unless told
@@ -43,14 +42,14 @@ def judge(
     Raises:
         UserError: The model does not fit the data, or its answers are no numbers.
     """
-    how, task = settings.judge, task_for(settings.task, examples)
+    how, task = settings.judge, task_of(settings, examples, saved_model)
     served = functools.cache(lambda: open_served(saved_model))
     with contextlib.ExitStack() as stack:
         if _is_in_parts(examples, how):
             folder = stack.enter_context(tempfile.TemporaryDirectory(dir=scratch))
             found = predict_in_parts(examples, saved_model, settings, pathlib.Path(folder))
         else:
-            found = predict(examples, served(), settings)
+            found = predict(examples, served(), task, how)
         save(found, evaluation.predictions_file)
         groups = find_groups(examples, how.split, found.ids, how.resample)
         plots = task.plots(found.records, how.bootstrap, settings.seed, groups)

@@ -15,9 +15,9 @@ import typing
 import numpy as np
 
 from conveyor.components.artifacts import Examples
-from conveyor.components.evaluator.predict import Predicted, new_galleries, predict
+from conveyor.components.evaluator.predict import Predicted, new_galleries, predict, task_of
 from conveyor.components.evaluator.saved_model import open_served
-from conveyor.components.evaluator.settings import EvaluatorSettings
+from conveyor.components.evaluator.settings import EvaluatorSettings, JudgeSettings
 from conveyor.models.metrics.records import common_shape, filled
 from conveyor.pipeline.errors import UserError
 
@@ -59,7 +59,7 @@ def predict_in_parts(
     for part in parts:
         if part.error_file.exists():
             raise UserError.from_dict(json.loads(part.error_file.read_text(encoding="utf-8")))
-    return _join(parts, folder, settings)
+    return _join(parts, folder, how)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +83,9 @@ def _predict_part(
     part: _Part,
 ) -> None:
     try:
-        found = predict(Examples(path, properties), _open(saved_model), settings, part.rows)
+        examples = Examples(path, properties)
+        task = task_of(settings, examples, saved_model)
+        found = predict(examples, _open(saved_model), task, settings.judge, part.rows)
     except UserError as error:
         part.error_file.write_text(json.dumps(error.to_dict()), encoding="utf-8")
         return
@@ -102,8 +104,8 @@ def _open(saved_model: pathlib.Path) -> typing.Any:
     return open_served(saved_model)
 
 
-def _join(parts: list[_Part], folder: pathlib.Path, settings: EvaluatorSettings) -> Predicted:
-    galleries = new_galleries(settings)
+def _join(parts: list[_Part], folder: pathlib.Path, how: JudgeSettings) -> Predicted:
+    galleries = new_galleries(how)
     for part in parts:
         for name, gallery in galleries.items():
             gallery.merge(part.folder / name)

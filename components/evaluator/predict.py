@@ -7,12 +7,13 @@ import typing
 import numpy as np
 
 from conveyor.components.artifacts import Examples
+from conveyor.components.contract import read_contract
 from conveyor.components.datasets import read_split, replay
 from conveyor.components.evaluator.gallery import Gallery
-from conveyor.components.evaluator.settings import EvaluatorSettings
+from conveyor.components.evaluator.settings import EvaluatorSettings, JudgeSettings
 from conveyor.components.tasks import task_for
 from conveyor.models.metrics.records import join
-from conveyor.models.tasks.task import Records
+from conveyor.models.tasks.task import Records, Task
 from conveyor.pipeline.errors import UserError
 
 
@@ -31,31 +32,38 @@ class Predicted:
     galleries: dict[str, Gallery]
 
 
-def new_galleries(settings: EvaluatorSettings) -> dict[str, Gallery]:
+def task_of(settings: EvaluatorSettings, examples: Examples, saved_model: pathlib.Path) -> Task:
+    """Returns the task, with the thresholds that were fitted for the model."""
+    task = task_for(settings.task, examples)
+    task.take_thresholds(read_contract(saved_model).get("thresholds", {}))
+    return task
+
+
+def new_galleries(how: JudgeSettings) -> dict[str, Gallery]:
     """Returns the galleries of an Evaluation, empty."""
-    how = settings.judge
     return {"gallery": Gallery(how.worst, wrong=True), "hardest": Gallery(how.hardest, wrong=False)}
 
 
 def predict(
     examples: Examples,
     served: typing.Any,
-    settings: EvaluatorSettings,
+    task: Task,
+    how: JudgeSettings,
     rows: range | None = None,
 ) -> Predicted:
     """Asks a model about a split.
 
     Args:
-        examples: Whose split `settings.judge.split` is used.
+        examples: Whose split `how.split` is used.
         served: The `serving_default` signature of the model.
-        settings: How to judge.
+        task: See `task_of`.
+        how: How to judge.
         rows: Which examples of the split, the first a multiple of the batch size; None for all.
 
     Raises:
         UserError: The model does not fit the data, or its answers are no numbers.
     """
-    how, task = settings.judge, task_for(settings.task, examples)
-    galleries = new_galleries(settings)
+    galleries = new_galleries(how)
     dataset = read_split(examples, how.split, rows)
     first = rows.start if rows else 0
     parts = []

@@ -1,7 +1,6 @@
 """One version of a model, loaded: its signatures, and what it says of itself."""
 
 import dataclasses
-import json
 import pathlib
 import re
 import time
@@ -13,12 +12,11 @@ from absl import logging
 from tensorflow.core.protobuf import saved_model_pb2
 from tensorflow_serving.apis import get_model_metadata_pb2, prediction_log_pb2
 
-from conveyor.components.artifacts import CONTRACT
+from conveyor.components.contract import read_contract
 from conveyor.components.serving.errors import BROKEN, Refused
 from conveyor.pipeline.errors import UserError
 
 _WARMUP = "assets.extra/tf_serving_warmup_requests"
-_MAX_CONTRACT = 1 << 24  # bytes
 _NODE = re.compile(r"\{\{[^}]*\}\}|\[Op:[^\]]*\]|\[\[?.*$")  # where in the graph: nothing to a client
 
 
@@ -57,7 +55,7 @@ class Version:
 
     def __init__(self, folder: pathlib.Path):
         started = time.monotonic()
-        self.contract = _contract(folder)
+        self.contract = read_contract(folder)
         try:
             self._loaded = tf.saved_model.load(str(folder))
             self.definitions = _definitions(folder)
@@ -113,22 +111,6 @@ class Version:
             raise UserError(
                 "the version cannot answer its warm-up requests", received=_first_line(error), where=str(path)
             ) from None
-
-
-def _contract(folder: pathlib.Path) -> dict[str, typing.Any]:
-    """Returns what the exporter says of a model; {} where another made it."""
-    path = folder / CONTRACT
-    if not path.exists():
-        return {}
-    try:
-        if path.stat().st_size > _MAX_CONTRACT:
-            raise ValueError("it is too large")
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(document, dict) or not isinstance(document.get("input", {}), dict):
-            raise ValueError("it is no mapping")
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError("a contract cannot be read", received=str(error), where=str(path)) from None
-    return document
 
 
 def _definitions(folder: pathlib.Path) -> get_model_metadata_pb2.SignatureDefMap:

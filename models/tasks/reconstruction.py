@@ -142,7 +142,10 @@ class Reconstruction(Task):
         return Scores(compute, rests, {"anomaly_share"})
 
     def badness(self, records: Records) -> np.ndarray:
-        return records["mse"]
+        if "targets" not in records or not math.isfinite(self.threshold):
+            return records["mse"]
+        beyond = records["anomaly_score"] - self.threshold
+        return np.where(records["targets"], -beyond, beyond)
 
     def caption(self, record: dict[str, typing.Any]) -> str:
         words = ("normal", "anomaly")

@@ -8,7 +8,7 @@ from small_run import CLASSES, make_graph, new, scratch, sealed
 
 from conveyor.components.artifacts import Blessing, Evaluation, Examples, Model
 from conveyor.components.datasets import read_learned, read_split, tell_left_out
-from conveyor.components.evaluator.settings import EvaluatorSettings
+from conveyor.components.evaluator.settings import EvaluatorSettings, JudgeSettings
 from conveyor.components.evaluator.stage import evaluator
 from conveyor.components.example_gen.ingest import ingest
 from conveyor.components.example_gen.settings import ExampleGenSettings
@@ -80,6 +80,14 @@ def test_anomalies_among_labelled_images(run, tmp_path):
     columns = evaluation.predictions()
     assert columns["targets"].sum() == 20
     assert evaluation.read()["metrics"]["anomaly_roc_auc"]["value"] is not None
+    threshold = model.contract()["thresholds"]["anomaly_score"]
+    wrong = (columns["anomaly_score"] > threshold) != columns["targets"]
+    assert 0 < wrong.sum() < len(wrong)
+    galleries = {plot["title"]: plot["items"] for plot in evaluation.read()["plots"] if "items" in plot}
+    assert len(galleries["Worst errors"]) == min(wrong.sum(), JudgeSettings().worst)
+    # the most wrong: whose score is furthest on the wrong side
+    beyond = np.where(wrong, np.abs(columns["anomaly_score"] - threshold), 0)
+    assert galleries["Worst errors"][0]["caption"].startswith(columns["ids"][beyond.argmax()])
     assert evaluation.read()["task"]["normal"] == [CLASSES[1]]
 
 

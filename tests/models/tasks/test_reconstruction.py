@@ -185,6 +185,20 @@ def test_worst_is_what_is_least_like_its_image():
     assert plot["mark"] == pytest.approx(0.2)
 
 
+def test_worst_of_labelled_images_is_furthest_on_the_wrong_side_of_the_threshold():
+    settings = ReconstructionSettings(kind="reconstruction", normal=["a"])
+    task = make_task(settings, ["a", "b"])
+    records = {
+        "mse": np.array([0.9, 0.1, 0.2, 0.3]),
+        "anomaly_score": np.array([0.9, 0.1, 0.2, 0.5]),
+        "targets": np.array([True, True, False, False]),
+    }
+    np.testing.assert_array_equal(task.badness(records), records["mse"])  # as nothing is known of a threshold
+    task.take_thresholds({"anomaly_score": 0.4})
+    # found by 0.5; missed by 0.3; right by 0.2; false alarm by 0.1
+    np.testing.assert_allclose(task.badness(records), [-0.5, 0.3, -0.2, 0.1])
+
+
 def test_picture_shows_what_was_asked_and_what_came_back():
     asked, found = images(1)[0], images(1, seed=2)[0]
     picture = tf.io.decode_png(make().picture(png(asked), {"reconstruction": found}, {})).numpy()
