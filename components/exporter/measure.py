@@ -14,7 +14,6 @@ from conveyor.components.artifacts import Evaluation, Examples, Formats, Model, 
 from conveyor.components.datasets import read_split
 from conveyor.components.evaluator.compare import find_gain
 from conveyor.components.evaluator.predict import predict
-from conveyor.components.evaluator.settings import EvaluatorSettings
 from conveyor.components.evaluator.units import find_groups
 from conveyor.components.exporter.formats import FORMATS, Run, raw_outputs
 from conveyor.components.exporter.settings import ExporterSettings
@@ -51,7 +50,7 @@ class Exporter:
         settings: ExporterSettings,
     ):
         self._examples, self._settings = examples, settings
-        self._how = EvaluatorSettings(task=settings.task, judge=settings.judge, seed=settings.seed)
+        self._how = settings.judge.model_copy(update={"worst": 0, "hardest": 0})  # no pictures
         keras.utils.clear_session()  # names of layers, which files hold, are counted up in a process
         self._network: Network = load_model(str(model.keras_file))
         self._preprocessing = load(transform_graph.saved_model)
@@ -109,7 +108,7 @@ class Exporter:
             outputs = {name: tf.constant(array) for name, array in run(inputs.numpy()).items()}
             return self._task.decode(inputs, raw_outputs(outputs), frame)
 
-        found = predict(self._examples, served, self._how)
+        found = predict(self._examples, served, self._task, self._how)
         if found.ids.tolist() != self._ids.tolist():
             raise UserError("the examples are not those that were judged")
         return found.records

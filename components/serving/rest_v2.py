@@ -160,7 +160,11 @@ def _response(
     is_binary = {one["name"]: _flag(one, "binary_data", by_default) for one in wanted}
     shown, raws = [], []
     for name, array in tensors.pick(outputs, names).items():
-        one = {"name": name, "datatype": open_inference.datatype(array.dtype), "shape": list(array.shape)}
+        one: dict[str, typing.Any] = {
+            "name": name,
+            "datatype": open_inference.datatype(array.dtype),
+            "shape": list(array.shape),
+        }
         if is_binary.get(name, by_default):
             raws.append(open_inference.to_raw(array))
             one["parameters"] = {"binary_data_size": len(raws[-1])}
