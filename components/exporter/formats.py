@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from conveyor.models.model import Model as Network
+from conveyor.models.ops.portable import portable
 from conveyor.pipeline.errors import UserError
 
 Outputs = dict[str, np.ndarray]
@@ -45,7 +46,8 @@ def _function(network: Network, rows: int | None) -> typing.Any:
     weights = [(variable, variable.numpy()) for variable in network.variables]
 
     def serve(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
-        with keras.StatelessScope([(variable, tf.constant(value)) for variable, value in weights]):
+        constants = [(variable, tf.constant(value)) for variable, value in weights]
+        with keras.StatelessScope(constants), portable():
             raw = network.serve(inputs)
         return raw if isinstance(raw, dict) else {_ONLY: raw}
 

@@ -12,9 +12,9 @@ import typing
 from collections.abc import Sequence
 
 import tensorflow as tf
-from tensorflow.python.ops import control_flow_util
 
 from conveyor.models.ops.boxes import area
+from conveyor.models.ops.portable import is_portable
 
 
 def region_levels(boxes: tf.Tensor, count: int, finest: int = 2, canonical: float = 224.0) -> tf.Tensor:
@@ -58,7 +58,7 @@ def roi_align(
         size: Rows and columns of bins.
         sampling_ratio: Samples on each side of a bin.
         portable: Use only what XLA (and so a TPU) and LiteRT have too, which is slower on a CPU. None: where
-            the function that is traced is compiled by XLA.
+            what is traced must be so, see `is_portable`.
 
     Returns:
         [n, r, rows, columns, channels], of the features' type.
@@ -67,7 +67,7 @@ def roi_align(
     """
     boxes = tf.stop_gradient(tf.cast(boxes, tf.float32))
     if portable is None:
-        portable = control_flow_util.GraphOrParentsInXlaContext(tf.compat.v1.get_default_graph())
+        portable = is_portable()
     align = _align_by_gathers if portable else _align_by_crops
     return align(features, strides, boxes, levels, size, sampling_ratio)
 

@@ -203,6 +203,7 @@ SHAPES = {  # of the cases that IMAGE does not suit
 }
 # weights that start near 0, so that untrained answers are all but equal, and rounding decides their order
 UNEQUAL = ("objectness_conv", "class_logits")
+NOT_IN_LITERT = {"cnn-volume": "AvgPool3D"}  # what it has no operation for
 KINDS = {"faster_rcnn-masks": "instance_segmentation"}  # where it is not the family's first
 SLOW = {"pretrained", "resnet-a", "resnet-imagenet", "autoencoder-places"}
 SLOW |= {"faster_rcnn", "faster_rcnn-masks", "deeplab", "deeplab-backbone", "fcn-32s", "fcn-backbone"}
@@ -217,7 +218,7 @@ class Case:
     """A family's settings, for one kind of task that it does."""
 
     def __init__(self, name):
-        self.values = CASES[name]
+        self.name, self.values = name, CASES[name]
         self.settings = read_settings(self.values)
         self.shape = SHAPES.get(name, IMAGE)
         kind = {"kind": KINDS.get(name, self.settings.tasks[0])}

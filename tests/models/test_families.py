@@ -6,8 +6,9 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from family_cases import CASES, CLASSES, SLOW, Case, parameters_of
+from family_cases import CASES, CLASSES, NOT_IN_LITERT, SLOW, Case, parameters_of
 
+from conveyor.components.exporter.formats import FORMATS, raw_outputs
 from conveyor.models.model import Model
 from conveyor.models.ops.frames import whole_frame
 
@@ -132,6 +133,23 @@ def test_compiled_by_xla_gives_the_same_outputs(case, model):
     )
     assert_same(raw, expected, rtol=1e-4, atol=1e-4)
     assert_same(served, expected_served, rtol=1e-3, atol=1e-3)
+
+
+def test_litert_gives_the_same_outputs(case, model):
+    litert = FORMATS["litert"]
+    if case.name in NOT_IN_LITERT:
+        with pytest.raises(Exception, match=NOT_IN_LITERT[case.name]):
+            litert.convert(model, [])
+        return
+    found = raw_outputs(litert.open(litert.convert(model, []))(case.images()))
+    expected = keras.tree.map_structure(np.asarray, model.serve(case.images()))
+    if isinstance(expected, dict) and "labels" in expected:
+        # of two equal scores either may come first
+        same = (found.pop("labels") == expected.pop("labels")) & (found.pop("index") == expected.pop("index"))
+        assert same.mean() > 0.9
+        if "masks" in expected:
+            assert_same(found.pop("masks")[same], expected.pop("masks")[same], atol=1e-4)
+    assert_same(found, expected, atol=1e-4)
 
 
 def test_answers_are_what_the_task_works_on(case, model):
