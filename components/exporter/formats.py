@@ -42,7 +42,10 @@ def raw_outputs(outputs: typing.Any) -> typing.Any:
 
 
 def _function(network: Network, rows: int | None) -> typing.Any:
-    """Returns a function of model inputs; weights are constants, as converters leave variables unset."""
+    """Returns a function of so many model inputs, None for any number.
+
+    Weights are constants, as converters leave variables unset.
+    """
     weights = [(variable, variable.numpy()) for variable in network.variables]
 
     def serve(inputs: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -100,9 +103,19 @@ def _onnx(network: Network, calibration: Iterable[np.ndarray]) -> bytes:
     del calibration
     converter = _needed("tf2onnx")
     function = _function(network, None)
+    if _has_loop(
+        function.get_concrete_function().graph
+    ):  # over images, and not all that can be in one is known
+        function = _function(network, 1)
     model, _ = converter.convert.from_function(function, function.input_signature, opset=_OPSET)
     _renumber(model.graph)
     return model.SerializeToString(deterministic=True)
+
+
+def _has_loop(graph: typing.Any) -> bool:
+    names = {node.op for node in graph.as_graph_def().node}
+    names |= {node.op for function in graph.as_graph_def().library.function for node in function.node_def}
+    return bool(names & {"While", "StatelessWhile"})
 
 
 def _renumber(graph: typing.Any) -> None:
@@ -130,9 +143,14 @@ def _renumber(graph: typing.Any) -> None:
 def _open_onnx(content: bytes) -> Run:
     session = _needed("onnxruntime").InferenceSession(content, providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
+    rows = session.get_inputs()[0].shape[0]
 
     def run(inputs: np.ndarray) -> Outputs:
-        return dict(zip(names, session.run(names, {"inputs": inputs}), strict=True))
+        step = rows if isinstance(rows, int) else len(inputs)
+        parts = [session.run(names, {"inputs": inputs[at : at + step]}) for at in range(0, len(inputs), step)]
+        return {
+            name: np.concatenate(part) for name, part in zip(names, zip(*parts, strict=True), strict=True)
+        }
 
     return run
 

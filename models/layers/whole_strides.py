@@ -19,9 +19,13 @@ class PadToMultiple(keras.layers.Layer):
         self.multiple = multiple
 
     def call(self, images):
-        _, height, width, _ = keras.ops.shape(images)  # numbers where they are known
-        missing = [[0, -side % self.multiple] for side in (height, width)]
-        return tf.pad(images, [[0, 0], *missing, [0, 0]])
+        _, height, width, channels = keras.ops.shape(images)  # numbers where they are known
+        multiple = self.multiple
+        # ONNX's division of numbers below 0 is another
+        missing = [[0, (multiple - side % multiple) % multiple] for side in (height, width)]
+        padded = tf.pad(images, [[0, 0], *missing, [0, 0]])
+        padded.set_shape([None, None, None, channels])
+        return padded
 
     def compute_output_shape(self, input_shape):
         count, *sides, channels = input_shape

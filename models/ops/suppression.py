@@ -72,9 +72,11 @@ def suppress(
         index, count = tf.cond(again, every, lambda: found)
         return tf.where(tf.range(rows) < count, index, -1)
 
-    scores = tf.cast(scores, tf.float32)
-    spec = tf.TensorSpec([rows], tf.int32)
-    index = tf.map_fn(keep, (_apart(boxes, labels), scores), fn_output_signature=spec)
+    scores, apart = tf.cast(scores, tf.float32), _apart(boxes, labels)
+    if boxes.shape[0] == 1:  # without a loop, which some runtimes cannot do
+        index = keep((apart[0], scores[0]))[tf.newaxis]
+    else:
+        index = tf.map_fn(keep, (apart, scores), fn_output_signature=tf.TensorSpec([rows], tf.int32))
     index = tf.pad(index, [[0, 0], [0, limit - rows]], constant_values=-1)
     kept = tf.gather(scores, tf.maximum(index, 0), batch_dims=1)
     return _take(boxes, labels, index, kept)

@@ -12,6 +12,8 @@ from conveyor.components.exporter.stage import exporter
 from conveyor.components.pusher.push import FORMATS as PLACE
 from conveyor.components.pusher.push import push
 from conveyor.models.linear.linear import Linear
+from conveyor.models.ssd.ssd import SSD
+from conveyor.models.unet.unet import UNet
 from conveyor.pipeline.stage import Context
 
 CHECK = {"metric": "accuracy", "at_least": 0.1}
@@ -50,6 +52,29 @@ def test_a_format_answers_as_the_model_does(linear, name, close):
     content = FORMATS[name].convert(linear, [INPUTS])
     found = FORMATS[name].open(content)(INPUTS)["output"]
     np.testing.assert_allclose(found, linear(INPUTS).numpy(), atol=close)
+
+
+@pytest.mark.parametrize(("name", "apart"), [("onnx", 1e-4), ("litert", 1e-4), ("litert_int8", None)])
+def test_a_detector_suppresses_in_every_format(name, apart):
+    backbone = {"family": "cnn", "filters": [4, 6], "strides": 2, "pool_size": 1}
+    model = SSD((16, 24, 1), 2, backbone, finest=2, coarsest=2, filters=4)
+    images = np.random.default_rng(0).random((3, 16, 24, 1), np.float32)
+    found = FORMATS[name].open(FORMATS[name].convert(model, [images]))(images)
+    expected = model.serve(images)
+    assert {key: value.shape for key, value in found.items()} == {
+        key: tuple(value.shape) for key, value in expected.items()
+    }
+    if apart:
+        np.testing.assert_allclose(found["boxes"], expected["boxes"], atol=apart)
+        np.testing.assert_allclose(found["scores"], expected["scores"], atol=apart)
+
+
+def test_a_segmenter_of_any_size_takes_any_in_onnx():
+    model = UNet((None, None, 1), 3, filters=[3, 4, 5], convolutions=1)
+    run = FORMATS["onnx"].open(FORMATS["onnx"].convert(model, []))
+    for height, width in ((16, 12), (13, 19)):
+        images = np.random.default_rng(0).random((2, height, width, 1), np.float32)
+        np.testing.assert_allclose(run(images)["output"], model(images), atol=1e-5)
 
 
 def test_all_formats_of_a_run(run, tmp_path):
