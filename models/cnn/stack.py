@@ -6,6 +6,8 @@ import typing
 
 import keras
 
+from conveyor.models.layers.batch_normalization import BatchNormalization
+
 # A layer's name, its kind, and what there is to say about it; kinds and options as in LayerSettings.
 Planned = tuple[str, str, typing.Any]
 _MOMENTUM = 0.9  # of the moving statistics: Keras's 0.99 is too slow for trainings of a few hundred steps
@@ -126,7 +128,7 @@ class Stack:
 
     def _make_norm(self, name, kind, channels, **_):
         if kind == "batch":
-            return keras.layers.BatchNormalization(momentum=_MOMENTUM, name=name)
+            return BatchNormalization(momentum=_MOMENTUM, name=name)
         if kind == "layer":
             return keras.layers.LayerNormalization(name=name)
         return keras.layers.GroupNormalization(math.gcd(channels, 32), name=name)  # 32 in Wu, He, 2018

@@ -2,6 +2,7 @@
 
 import keras
 
+from conveyor.models.layers.batch_normalization import BatchNormalization
 from conveyor.models.model import Model
 from conveyor.models.resnet.settings import blocks_of
 
@@ -110,7 +111,7 @@ def _conv(filters, kernel_size, strides, name):
 
 
 def _norm(features, name, gamma="ones"):
-    layer = keras.layers.BatchNormalization(
+    layer = BatchNormalization(
         momentum=_MOMENTUM, epsilon=_EPSILON, gamma_initializer=gamma, name=f"{name}_norm"
     )
     return layer(features)

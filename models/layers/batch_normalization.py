@@ -1,0 +1,44 @@
+"""Batch normalisation by TensorFlow's one operation for it."""
+
+import keras
+import tensorflow as tf
+
+
+@keras.saving.register_keras_serializable("conveyor")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras's layer, whose training on images takes one pass instead of one for each of its steps.
+
+    A network of convolutions and batch normalisation trains 1.2 to 1.7 times as fast on a CPU
+    (`benchmarks/bench_normalization.py`). Other inputs than maps [n, height, width, channels], and
+    answers in prediction, are Keras's.
+
+    Args:
+        arguments: Of `keras.layers.BatchNormalization`; maps are normalised over their last axis.
+
+    Source: Ioffe, Szegedy, "Batch Normalization", ICML 2015, algorithm 1.
+    """
+
+    def call(self, inputs, training=None, mask=None):
+        if not (training is True and self.trainable and mask is None and self._is_plain(inputs)):
+            return super().call(inputs, training=training, mask=mask)
+        maps, channels = tf.convert_to_tensor(inputs), inputs.shape[-1]
+        gamma = tf.cast(self.gamma, tf.float32) if self.scale else tf.ones([channels])
+        beta = tf.cast(self.beta, tf.float32) if self.center else tf.zeros([channels])
+        found = tf.raw_ops.FusedBatchNormV3(
+            x=maps,
+            scale=gamma,
+            offset=beta,
+            mean=tf.zeros([0]),
+            variance=tf.zeros([0]),
+            epsilon=self.epsilon,
+            is_training=True,
+        )
+        count = tf.cast(tf.size(maps) // channels, tf.float32)
+        variance = found.batch_variance * (count - 1) / count  # of the batch, as Keras has it; not estimated
+        for moving, now in ((self.moving_mean, found.batch_mean), (self.moving_variance, variance)):
+            moving.assign(moving * self.momentum + tf.cast(now, moving.dtype) * (1.0 - self.momentum))
+        return found.y
+
+    def _is_plain(self, inputs):
+        is_map = len(inputs.shape) == 4 and self.axis in (-1, 3) and inputs.dtype in ("float32", "bfloat16")
+        return is_map and not (self.synchronized or self.renorm)
