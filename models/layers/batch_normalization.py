@@ -8,7 +8,7 @@ import tensorflow as tf
 class BatchNormalization(keras.layers.BatchNormalization):
     """Keras's layer, whose training on images takes one pass instead of one for each of its steps.
 
-    A network of convolutions and batch normalisation trains 1.2 to 1.7 times as fast on a CPU
+    A network of convolutions and batch normalisation trains 1.3 to 2 times as fast on a CPU
     (`benchmarks/bench_normalization.py`). Other inputs than maps [n, height, width, channels], and
     answers in prediction, are Keras's.
 
