@@ -4,6 +4,9 @@ import typing
 
 import pydantic
 
+from conveyor.models.cnn.settings import CNNSettings
+from conveyor.models.pretrained.settings import PretrainedSettings
+from conveyor.models.resnet.settings import ResNetSettings
 from conveyor.models.settings import Settings
 
 _Shape = typing.Annotated[list[pydantic.PositiveFloat], pydantic.Field(min_length=2, max_length=2)]
@@ -22,9 +25,11 @@ class DetectionsSettings(Settings):
     """Lower the scores of boxes that overlap a better one, in place of dropping them; `iou` plays no part."""
 
 
-class AnchorSettings(Settings):
-    """Feature maps and the anchors at each place of them; a base of families' settings."""
+class DetectorSettings(Settings):
+    """Feature maps of a classifier, and the anchors at each place of them; a base of families' settings."""
 
+    backbone: CNNSettings | ResNetSettings | PretrainedSettings = pydantic.Field(discriminator="family")
+    """The classifier whose feature maps are used; its head is left off."""
     finest: int = pydantic.Field(3, ge=1, le=8)
     """The first level: its places are 2^finest pixels apart."""
     coarsest: int = pydantic.Field(5, ge=1, le=8)

@@ -38,12 +38,12 @@ class FasterRCNN(Detector):
         backbone: Which classifier gives the feature maps: `family`, and its other settings.
         finest: Level of the pyramid's first map, whose stride is 2^finest pixels.
         coarsest: Level of its last.
-        filters: Channels of the pyramid.
         anchors: "regular", or "auto", whose shapes `fitted` finds.
         scales: Square roots of the areas of regular anchors, in strides of their level.
         aspect_ratios: Width / height of regular anchors.
         per_place: Fitted anchors at each place.
         shapes: Width and height in pixels of the anchors of each level; in place of all those.
+        filters: Channels of the pyramid.
         proposals: Fields of `ProposalsSettings`.
         regions: Fields of `RegionsSettings`.
         mask_head: Whether each object's mask is found too: Mask R-CNN. Its targets then have `instances`
@@ -72,12 +72,12 @@ class FasterRCNN(Detector):
         backbone,
         finest=2,
         coarsest=5,
-        filters=64,
         anchors="regular",
         scales=(8.0,),
         aspect_ratios=(0.5, 1.0, 2.0),
         per_place=3,
         shapes=None,
+        filters=64,
         proposals=PROPOSALS,
         regions=REGIONS,
         mask_head=False,

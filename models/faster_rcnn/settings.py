@@ -4,10 +4,7 @@ import typing
 
 import pydantic
 
-from conveyor.models.cnn.settings import CNNSettings
-from conveyor.models.detection.settings import AnchorSettings, DetectionsSettings
-from conveyor.models.pretrained.settings import PretrainedSettings
-from conveyor.models.resnet.settings import ResNetSettings
+from conveyor.models.detection.settings import DetectionsSettings, DetectorSettings
 from conveyor.models.settings import Settings
 
 
@@ -64,15 +61,11 @@ class MasksSettings(Settings):
     """Filters of the convolutions before the map is doubled."""
 
 
-class FasterRCNNSettings(AnchorSettings):
+class FasterRCNNSettings(DetectorSettings):
     """A network that proposes regions, and one that tells what they show; both learn together."""
 
     family: typing.Literal["faster_rcnn"]
     tasks: typing.ClassVar[tuple[str, ...]] = ("detection", "instance_segmentation")
-    backbone: typing.Annotated[
-        CNNSettings | ResNetSettings | PretrainedSettings, pydantic.Field(discriminator="family")
-    ]
-    """The classifier whose feature maps are used, without its head."""
     finest: int = pydantic.Field(2, ge=1, le=8)
     """The first level: its places are 2^finest pixels apart."""
     filters: pydantic.PositiveInt = 64

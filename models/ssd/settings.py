@@ -4,19 +4,14 @@ import typing
 
 import pydantic
 
-from conveyor.models.cnn.settings import CNNSettings
-from conveyor.models.detection.settings import AnchorSettings, DetectionsSettings
-from conveyor.models.pretrained.settings import PretrainedSettings
-from conveyor.models.resnet.settings import ResNetSettings
+from conveyor.models.detection.settings import DetectionsSettings, DetectorSettings
 
 
-class SSDSettings(AnchorSettings):
+class SSDSettings(DetectorSettings):
     """A single-shot detector: at each place of some feature maps it judges boxes of a few shapes."""
 
     family: typing.Literal["ssd"]
     tasks: typing.ClassVar[tuple[str, ...]] = ("detection",)
-    backbone: CNNSettings | ResNetSettings | PretrainedSettings = pydantic.Field(discriminator="family")
-    """The classifier whose feature maps are used; its head is left off."""
     pyramid: bool = True
     """Tell the fine levels what the coarse ones have seen (a feature pyramid)."""
     filters: pydantic.PositiveInt = 64

@@ -29,14 +29,14 @@ class SSD(Detector):
         backbone: Settings of a classifier, with its `family`.
         finest: log2 of the stride of the first level.
         coarsest: log2 of that of the last; those that the backbone lacks are added.
-        pyramid: Whether fine levels are told what coarse ones have seen; all levels share a head then.
-        filters: Channels of the pyramid, of added levels and of the head's convolutions.
-        head_convolutions: 3x3 convolutions before the last, for classes and for offsets each.
         anchors: "regular", or "auto", whose shapes `fitted` finds.
         scales: Square roots of the areas of regular anchors, in strides.
         aspect_ratios: Width / height of regular anchors.
         per_place: Fitted anchors at each place.
         shapes: Width and height in pixels of the anchors of each level; in place of all those.
+        pyramid: Whether fine levels are told what coarse ones have seen; all levels share a head then.
+        filters: Channels of the pyramid, of added levels and of the head's convolutions.
+        head_convolutions: 3x3 convolutions before the last, for classes and for offsets each.
         positive: IoU in (0, 1] from which an anchor is to find a box.
         negative: IoU in [0, positive] below which it is background.
         class_loss: "mining" (softmax, with background as the last class), "focal" or "quality" (sigmoids).
@@ -66,14 +66,14 @@ class SSD(Detector):
         backbone,
         finest=3,
         coarsest=5,
-        pyramid=True,
-        filters=64,
-        head_convolutions=1,
         anchors="regular",
         scales=(3.0, 4.24),
         aspect_ratios=(0.5, 1.0, 2.0),
         per_place=3,
         shapes=None,
+        pyramid=True,
+        filters=64,
+        head_convolutions=1,
         positive=0.5,
         negative=0.4,
         class_loss="mining",
