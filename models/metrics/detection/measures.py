@@ -1,7 +1,5 @@
 """The metrics of a detector by name, with intervals, and two detectors compared on the same images."""
 
-import concurrent.futures
-import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -45,9 +43,7 @@ class Measures:
         Args:
             weights: int [b, n].
         """
-        # threads, as NumPy lets go of the interpreter while it sums
-        with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
-            per_class = list(pool.map(lambda ranking: self._of_class(ranking, weights), self._rankings))
+        per_class = [self._of_class(ranking, weights) for ranking in self._rankings]
         stacked = {name: np.array([some[name] for some in per_class]) for name in _NAMES}
         values = {name: mean_of_defined(some.reshape(-1, len(weights)).T) for name, some in stacked.items()}
         for label, some in zip(self._classes, per_class, strict=True):
