@@ -58,12 +58,20 @@ def _function(network: Network, rows: int | None) -> typing.Any:
     return tf.function(serve, autograph=False, input_signature=[spec])
 
 
+def _has_loop(graph: typing.Any) -> bool:
+    """Returns whether something is repeated as often as data says."""
+    definition = graph.as_graph_def()
+    names = {node.op for node in definition.node}
+    names |= {node.op for function in definition.library.function for node in function.node_def}
+    return bool(names & {"While", "StatelessWhile"})
+
+
 # === LiteRT ===
 
 
 def _litert(network: Network, calibration: Iterable[np.ndarray]) -> bytes:
     del calibration
-    return _converter(network).convert()
+    return _converter(_traced(network)).convert()
 
 
 def _litert_int8(network: Network, calibration: Iterable[np.ndarray]) -> bytes:
@@ -72,14 +80,24 @@ def _litert_int8(network: Network, calibration: Iterable[np.ndarray]) -> bytes:
             for row in batch:
                 yield [row[np.newaxis]]
 
-    converter = _converter(network)
+    concrete = _traced(network)
+    if _has_loop(concrete.graph):  # the converter would not fail, it would end the process
+        raise UserError(
+            "it cannot be converted",
+            expected="a network without loops, for 8-bit numbers",
+            received="a loop, as soft suppression (detections.soft) is",
+        )
+    converter = _converter(concrete)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = rows
     return converter.convert()
 
 
-def _converter(network: Network) -> typing.Any:
-    concrete = _function(network, 1).get_concrete_function()
+def _traced(network: Network) -> typing.Any:
+    return _function(network, 1).get_concrete_function()
+
+
+def _converter(concrete: typing.Any) -> typing.Any:
     return tf.lite.TFLiteConverter.from_concrete_functions([concrete], tf.Module())
 
 
@@ -110,12 +128,6 @@ def _onnx(network: Network, calibration: Iterable[np.ndarray]) -> bytes:
     model, _ = converter.convert.from_function(function, function.input_signature, opset=_OPSET)
     _renumber(model.graph)
     return model.SerializeToString(deterministic=True)
-
-
-def _has_loop(graph: typing.Any) -> bool:
-    names = {node.op for node in graph.as_graph_def().node}
-    names |= {node.op for function in graph.as_graph_def().library.function for node in function.node_def}
-    return bool(names & {"While", "StatelessWhile"})
 
 
 def _renumber(graph: typing.Any) -> None:

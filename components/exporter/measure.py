@@ -17,7 +17,7 @@ from conveyor.components.evaluator.predict import predict
 from conveyor.components.evaluator.units import find_groups
 from conveyor.components.exporter.formats import FORMATS, Run, raw_outputs
 from conveyor.components.exporter.settings import ExporterSettings
-from conveyor.components.tasks import task_for
+from conveyor.components.tasks import fitted_task
 from conveyor.components.transform.graph import load
 from conveyor.models.metrics.weighted import Sample, sample
 from conveyor.models.model import Model as Network
@@ -54,8 +54,7 @@ class Exporter:
         keras.utils.clear_session()  # names of layers, which files hold, are counted up in a process
         self._network: Network = load_model(str(model.keras_file))
         self._preprocessing = load(transform_graph.saved_model)
-        self._task = task_for(settings.task, examples)
-        self._task.take_thresholds(model.contract()["thresholds"])
+        self._task = fitted_task(settings.task, examples, model.saved_model)
         self._ids, self._old = self._records(evaluation)
         self._check = settings.judge.bless[0]
         self.notes: list[str] = []

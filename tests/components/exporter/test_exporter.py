@@ -11,9 +11,11 @@ from conveyor.components.exporter.settings import ExporterSettings
 from conveyor.components.exporter.stage import exporter
 from conveyor.components.pusher.push import FORMATS as PLACE
 from conveyor.components.pusher.push import push
+from conveyor.models.detection.settings import DETECTIONS
 from conveyor.models.linear.linear import Linear
 from conveyor.models.ssd.ssd import SSD
 from conveyor.models.unet.unet import UNet
+from conveyor.pipeline.errors import UserError
 from conveyor.pipeline.stage import Context
 
 CHECK = {"metric": "accuracy", "at_least": 0.1}
@@ -67,6 +69,16 @@ def test_a_detector_suppresses_in_every_format(name, apart):
     if apart:
         np.testing.assert_allclose(found["boxes"], expected["boxes"], atol=apart)
         np.testing.assert_allclose(found["scores"], expected["scores"], atol=apart)
+
+
+def test_a_loop_in_8_bits_is_told():
+    """The converter would end the process."""
+    backbone = {"family": "cnn", "filters": [4, 6], "strides": 2, "pool_size": 1}
+    soft = {**DETECTIONS, "soft": True}
+    model = SSD((16, 24, 1), 2, backbone, finest=2, coarsest=2, filters=4, detections=soft)
+    with pytest.raises(UserError, match="cannot be converted") as caught:
+        FORMATS["litert_int8"].convert(model, [np.zeros((1, 16, 24, 1), np.float32)])
+    assert "soft suppression" in caught.value.received
 
 
 def test_a_segmenter_of_any_size_takes_any_in_onnx():
