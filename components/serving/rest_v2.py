@@ -3,6 +3,7 @@
 Source: https://github.com/kserve/open-inference-protocol; binary data: Triton's extension_binary_data.
 """
 
+import dataclasses
 import typing
 
 import fastapi
@@ -66,9 +67,10 @@ def inferring(store: Store) -> rest.Handler:
             document, binary = _split(body, headers.get(_LENGTH))
             asked = _inputs(document, binary)
             signature, rows = open_inference.find_input(served, asked)
+            wanted = _wanted(document)
             outputs = await answer(store, served, signature, rows, rest.seconds_given(headers))
             told = {"model_name": served.model, "model_version": str(served.number)}
-            response = _response(document, told, outputs)
+            response = _response(told | _named(document), outputs, wanted)
             counted.status = 200
             return response
 
@@ -146,34 +148,43 @@ def _inputs(document: dict[str, typing.Any], binary: bytes) -> list[open_inferen
     return found
 
 
-def _response(
-    document: dict[str, typing.Any], told: dict[str, str], outputs: dict[str, np.ndarray]
-) -> fastapi.Response:
+@dataclasses.dataclass(frozen=True)
+class _Wanted:
+    """Which outputs are asked for, all if there are no `names`; and which of them as binary data."""
+
+    names: list[str]
+    binary: dict[str, bool]
+    otherwise: bool
+
+
+def _wanted(document: dict[str, typing.Any]) -> _Wanted:
+    outputs = document.get("outputs") or []
+    is_list = isinstance(outputs, list) and all(isinstance(one, dict) for one in outputs)
+    if not (is_list and all(isinstance(one.get("name"), str) for one in outputs)):
+        raise Refused(400, "expected 'outputs', a list of objects with a name")
+    otherwise = _flag(document, "binary_data_output", False)
+    binary = {one["name"]: _flag(one, "binary_data", otherwise) for one in outputs}
+    return _Wanted([one["name"] for one in outputs], binary, otherwise)
+
+
+def _named(document: dict[str, typing.Any]) -> dict[str, str]:
+    asked = document.get("id")
+    return {"id": asked} if isinstance(asked, str) else {}
+
+
+def _response(told: dict[str, str], outputs: dict[str, np.ndarray], wanted: _Wanted) -> fastapi.Response:
     """Returns the answer: JSON, and behind it what is asked for as binary data."""
-    wanted = document.get("outputs") or []
-    if not (isinstance(wanted, list) and all(isinstance(one, dict) for one in wanted)):
-        raise Refused(400, "expected 'outputs', a list of objects with a name")
-    names = [one.get("name") for one in wanted]
-    if not all(isinstance(name, str) for name in names):
-        raise Refused(400, "expected 'outputs', a list of objects with a name")
-    by_default = _flag(document, "binary_data_output", False)
-    is_binary = {one["name"]: _flag(one, "binary_data", by_default) for one in wanted}
     shown, raws = [], []
-    for name, array in tensors.pick(outputs, names).items():
-        one: dict[str, typing.Any] = {
-            "name": name,
-            "datatype": open_inference.datatype(array.dtype),
-            "shape": list(array.shape),
-        }
-        if is_binary.get(name, by_default):
+    for name, array in tensors.pick(outputs, wanted.names).items():
+        one: dict[str, typing.Any] = {"name": name}
+        one |= {"datatype": open_inference.datatype(array.dtype), "shape": list(array.shape)}
+        if wanted.binary.get(name, wanted.otherwise):
             raws.append(open_inference.to_raw(array))
             one["parameters"] = {"binary_data_size": len(raws[-1])}
         else:
             one["data"] = tensors.readable(array.reshape(-1))
         shown.append(one)
-    asked = document.get("id")
-    named = {"id": asked} if isinstance(asked, str) else {}
-    answered = rest.JSON({**told, **named, "outputs": shown})
+    answered = rest.JSON({**told, "outputs": shown})
     if not raws:
         return answered
     head = bytes(answered.body)
