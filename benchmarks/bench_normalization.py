@@ -8,11 +8,11 @@ same network with `keras.layers.BatchNormalization`.
 
 import statistics
 import sys
-import time
 from unittest import mock
 
 import keras
 import tensorflow as tf
+from measure import rate
 
 from conveyor.models.cnn.cnn import CNN
 from conveyor.models.layers.batch_normalization import BatchNormalization
@@ -33,7 +33,6 @@ NETWORKS = {
         128,
     ),
 }
-SECONDS = 2.0
 
 
 def make(network: tuple, dtype: str) -> tf.types.experimental.PolymorphicFunction:
@@ -47,15 +46,6 @@ def make(network: tuple, dtype: str) -> tf.types.experimental.PolymorphicFunctio
     step = tf.function(lambda: model.train_step((images, targets))["loss"])
     step()
     return step
-
-
-def rate(step: tf.types.experimental.PolymorphicFunction) -> float:
-    """Returns steps a second."""
-    began, count = time.perf_counter(), 0
-    while time.perf_counter() - began < SECONDS or count < 2:
-        step().numpy()
-        count += 1
-    return count / (time.perf_counter() - began)
 
 
 def main(pairs: int) -> None:

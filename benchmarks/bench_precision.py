@@ -8,10 +8,10 @@ machine. bfloat16 must be 1.3 times as fast on a CPU with AMX at reasonable widt
 
 import statistics
 import sys
-import time
 
 import keras
 import tensorflow as tf
+from measure import rate
 
 from conveyor.components.trainer.optimizers import make_optimizer
 from conveyor.components.trainer.precision import has_amx, policy
@@ -25,7 +25,6 @@ NETWORKS = {
     "32x32x3, filters 64 128 256, batch 128": ((32, 32, 3), [64, 128, 256], 128),
     "64x64x3, filters 64 128 256 512, batch 32": ((64, 64, 3), [64, 128, 256, 512], 32),
 }
-SECONDS = 2.0
 
 
 def make(
@@ -40,15 +39,6 @@ def make(
     images = tf.random.stateless_normal((batch, *shape), [0, 1])
     labels = tf.one_hot(tf.range(batch) % 10, 10)
     return tf.function(lambda: model.train_step((images, labels))["loss"])
-
-
-def rate(step: tf.types.experimental.PolymorphicFunction) -> float:
-    """Returns steps a second."""
-    began, count = time.perf_counter(), 0
-    while time.perf_counter() - began < SECONDS or count < 2:
-        step().numpy()
-        count += 1
-    return count / (time.perf_counter() - began)
 
 
 def main(pairs: int) -> None:

@@ -10,6 +10,7 @@ import sys
 import tarfile
 import threading
 import time
+import typing
 
 MNIST = pathlib.Path(__file__).parents[2] / "shared" / "data" / "mnist.tar.gz"
 
@@ -96,6 +97,20 @@ def print_pairs(title: str, ours: list[Measured], peers: list[Measured]) -> None
     ratios = sorted(a.seconds / b.seconds for a, b in zip(ours, peers, strict=True))
     low, high, middle = ratios[0], ratios[-1], statistics.median(ratios)
     print(f"  ratio     {middle:6.2f}     ({low:.2f} to {high:.2f}, {len(ratios)} pairs)")
+
+
+def rate(step: typing.Callable[[], typing.Any], seconds: float = 2.0) -> float:
+    """Returns how often a second a step of training is done.
+
+    Args:
+        step: Does it; returns a tensor.
+        seconds: For which it is repeated.
+    """
+    began, count = time.perf_counter(), 0
+    while time.perf_counter() - began < seconds or count < 2:
+        step().numpy()
+        count += 1
+    return count / (time.perf_counter() - began)
 
 
 def unpack_mnist(target: pathlib.Path, train: int | None = None, test: int | None = None) -> bool:
