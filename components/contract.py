@@ -24,7 +24,8 @@ def read_contract(saved_model: pathlib.Path) -> dict[str, typing.Any]:
     if not path.exists():
         return {}
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(_MOST + 1)
         if len(data) > _MOST:
             raise ValueError("it is too large")
         document = json.loads(data)

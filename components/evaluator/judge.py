@@ -11,10 +11,11 @@ import numpy as np
 from conveyor.components.artifacts import Evaluation, Examples
 from conveyor.components.evaluator.gap import gap
 from conveyor.components.evaluator.parts import predict_in_parts
-from conveyor.components.evaluator.predict import predict, save, task_of
+from conveyor.components.evaluator.predict import predict, save
 from conveyor.components.evaluator.saved_model import open_served
 from conveyor.components.evaluator.settings import EvaluatorSettings, JudgeSettings
 from conveyor.components.evaluator.units import find_groups
+from conveyor.components.tasks import fitted_task
 from conveyor.models.tasks.settings import asked
 
 _MANY = 500_000  # examples from which a split is judged in parts, unless told
@@ -42,7 +43,7 @@ def judge(
     Raises:
         UserError: The model does not fit the data, or its answers are no numbers.
     """
-    how, task = settings.judge, task_of(settings, examples, saved_model)
+    how, task = settings.judge, fitted_task(settings.task, examples, saved_model)
     served = functools.cache(lambda: open_served(saved_model))
     with contextlib.ExitStack() as stack:
         if _is_in_parts(examples, how):

@@ -15,9 +15,10 @@ import typing
 import numpy as np
 
 from conveyor.components.artifacts import Examples
-from conveyor.components.evaluator.predict import Predicted, new_galleries, predict, task_of
+from conveyor.components.evaluator.predict import Predicted, new_galleries, predict
 from conveyor.components.evaluator.saved_model import open_served
 from conveyor.components.evaluator.settings import EvaluatorSettings, JudgeSettings
+from conveyor.components.tasks import fitted_task
 from conveyor.models.metrics.records import common_shape, filled
 from conveyor.pipeline.errors import UserError
 
@@ -84,7 +85,7 @@ def _predict_part(
 ) -> None:
     try:
         examples = Examples(path, properties)
-        task = task_of(settings, examples, saved_model)
+        task = fitted_task(settings.task, examples, saved_model)
         found = predict(examples, _open(saved_model), task, settings.judge, part.rows)
     except UserError as error:
         part.error_file.write_text(json.dumps(error.to_dict()), encoding="utf-8")

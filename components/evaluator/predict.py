@@ -7,11 +7,9 @@ import typing
 import numpy as np
 
 from conveyor.components.artifacts import Examples
-from conveyor.components.contract import read_contract
 from conveyor.components.datasets import read_split, replay
 from conveyor.components.evaluator.gallery import Gallery
-from conveyor.components.evaluator.settings import EvaluatorSettings, JudgeSettings
-from conveyor.components.tasks import task_for
+from conveyor.components.evaluator.settings import JudgeSettings
 from conveyor.models.metrics.records import join
 from conveyor.models.tasks.task import Records, Task
 from conveyor.pipeline.errors import UserError
@@ -32,13 +30,6 @@ class Predicted:
     galleries: dict[str, Gallery]
 
 
-def task_of(settings: EvaluatorSettings, examples: Examples, saved_model: pathlib.Path) -> Task:
-    """Returns the task, with the thresholds that were fitted for the model."""
-    task = task_for(settings.task, examples)
-    task.take_thresholds(read_contract(saved_model).get("thresholds", {}))
-    return task
-
-
 def new_galleries(how: JudgeSettings) -> dict[str, Gallery]:
     """Returns the galleries of an Evaluation, empty."""
     return {"gallery": Gallery(how.worst, wrong=True), "hardest": Gallery(how.hardest, wrong=False)}
@@ -56,7 +47,7 @@ def predict(
     Args:
         examples: Whose split `how.split` is used.
         served: The `serving_default` signature of the model.
-        task: See `task_of`.
+        task: With the thresholds of the model, see `fitted_task`.
         how: How to judge.
         rows: Which examples of the split, the first a multiple of the batch size; None for all.
 

@@ -7,9 +7,10 @@ from small_run import evaluate
 from conveyor.components.datasets import read_split
 from conveyor.components.evaluator import parts as parts_module
 from conveyor.components.evaluator.parts import predict_in_parts
-from conveyor.components.evaluator.predict import predict, task_of
+from conveyor.components.evaluator.predict import predict
 from conveyor.components.evaluator.saved_model import open_served
 from conveyor.components.evaluator.settings import EvaluatorSettings
+from conveyor.components.tasks import fitted_task
 from conveyor.pipeline.errors import UserError
 
 
@@ -23,7 +24,7 @@ def captions(galleries):
 
 @pytest.mark.parametrize("size", [1, 8, 100])
 def test_parts_are_one_pass(run, tmp_path, size):
-    task = task_of(settings(), run.examples, run.model.saved_model)
+    task = fitted_task(settings().task, run.examples, run.model.saved_model)
     whole = predict(run.examples, open_served(run.model.saved_model), task, settings().judge)
     found = predict_in_parts(run.examples, run.model.saved_model, settings(), tmp_path, size)
     np.testing.assert_array_equal(found.ids, whole.ids)
