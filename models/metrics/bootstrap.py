@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-_BLOCK = 1 << 20  # weights made at a time: bounds memory
+_BLOCK = 1 << 21  # weights made at a time: bounds memory
 
 
 def resamples(examples: int, count: int, seed: int, groups: np.ndarray | None = None) -> Iterator[np.ndarray]:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from conveyor.models.metrics.detection.matches import THRESHOLDS, Matches
-from conveyor.models.metrics.detection.ranking import GRID, Ranking, Weighted, levels
+from conveyor.models.metrics.detection.ranking import GRID, Ranking, Weighted, at_levels
 
 _BLOCK = 1 << 19
 
@@ -58,10 +58,10 @@ def _curve(ranking: Ranking, weights: np.ndarray, column: int) -> np.ndarray:
     """Returns float64 [b, 101]: the best precision at each recall or more; 0 where it is not reached."""
     weighted = Weighted(ranking, weights)
     hits = weighted.area(0)[column]
-    reached = levels(hits.recall)
+    reached = at_levels(weighted.levels(0), hits.found).T
     curves = np.zeros((len(weights), len(GRID)))
     for row, passed in enumerate(reached):
         first = np.searchsorted(passed, np.arange(len(GRID)), side="right")
         there = first < len(passed)
-        curves[row, there] = hits.precision[row, first[there]]
+        curves[row, there] = hits.precision[first[there], row]
     return curves

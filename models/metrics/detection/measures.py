@@ -17,7 +17,7 @@ WHY_THEY_DIFFER = (
     " taken; VOC asks for an IoU above 0.50 only, keeps all detections, leaves difficult objects out, and"
     " averages precision over 11 recalls (VOC07) or takes the area under the curve (VOC, since 2010)."
 )
-_BLOCK = 1 << 19  # weights of detections looked at a time: they stay near the processor
+_BLOCK = 1 << 21  # weights of detections looked at a time: bounds memory
 _STEPS = {0.5: 0, 0.75: 5}  # index among the thresholds
 
 Metrics = dict[str, dict[str, float | None]]
@@ -66,13 +66,12 @@ class Measures:
             found[f"AP50/{label}"] = _images([ranking.truth_image[ranking.counted[:, 0]]])
         return found
 
-    def support(self, units: np.ndarray) -> dict[str, int]:
-        """Returns metric name -> how many of the units that are drawn hold something it asks for.
-
-        Args:
-            units: [n], the unit of each image: itself, or its group.
-        """
-        return {name: len(np.unique(units[images])) for name, images in self.rests().items()}
+    def support(self, groups: np.ndarray | None) -> dict[str, int]:
+        """Returns metric name -> how many of the images, or of their groups, hold something it asks for."""
+        rests = self.rests()
+        if groups is None:
+            return {name: len(images) for name, images in rests.items()}
+        return {name: len(np.unique(groups[images])) for name, images in rests.items()}
 
     def _of_class(self, ranking: Ranking, weights: np.ndarray) -> Values:
         rows = max(1, _BLOCK // max(len(ranking.image), 1))
@@ -96,9 +95,9 @@ def _measure(ranking: Ranking, weights: np.ndarray) -> Values:
     weighted = Weighted(ranking, weights)
     made: Values = {}
     for area, name in enumerate(AREAS):
-        hits = weighted.area(area)
+        hits, levels = weighted.area(area), weighted.levels(area)
         defined = np.where(np.isnan(weighted.positives[area]), np.nan, 1.0)
-        precisions = np.stack([some.coco() for some in hits])
+        precisions = np.stack([some.coco(levels) for some in hits])
         made[f"AP{name}"] = precisions.mean(axis=0) * defined
         made[f"AR{name or 100}"] = sum(some.reached() for some in hits) / len(THRESHOLDS) * defined
         if not name:
@@ -128,12 +127,12 @@ class Sampled:
         groups: np.ndarray | None = None,
     ):
         measures = Measures(matches, classes)
-        units = np.arange(matches.images) if groups is None else groups
+        units = matches.images if groups is None else len(np.unique(groups))
         self.images = matches.images
         self.point = measures.point()
-        self.support = measures.support(units)
+        self.support = measures.support(groups)
         self.drawn: Values | None = None
-        if count and len(np.unique(units)) > 1:
+        if count and units > 1:
             self.drawn = resampled(measures, matches.images, count, seed, groups)
 
     def metrics(self) -> Metrics:

@@ -1,6 +1,7 @@
 """Average precision of one class under any weighting of the images, without matching again."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from conveyor.models.metrics.detection.matches import HIT, IGNORED, THRESHOLDS, 
 
 GRID = np.linspace(0.0, 1.0, 101)  # of COCO; some recalls are a last bit above i / 100, as in its API
 _TOLERANCE = 1e-9  # of VOC's recalls i / 10
+_LONG = 128  # weightings from which a call for each row costs less than to go down the columns
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,44 +19,53 @@ class Hits:
     Precision at any recall is the best of the hits from there on, so that no other detection is needed.
 
     Args:
-        recall: float64 [b, h], after each hit; 0 where nothing is to be found.
-        precision: float64 [b, h], the best from there on.
-        gained: int32 [b, h], the weight that each adds.
+        found: int32 [h, b], the weight of the hits so far.
+        precision: float64 [h, b], the best from there on.
+        gained: int32 [h, b], the weight that each adds.
         positives: float64 [b], the weight of what is to be found; NaN for none.
     """
 
-    recall: np.ndarray
+    found: np.ndarray
     precision: np.ndarray
     gained: np.ndarray
     positives: np.ndarray
 
     def reached(self) -> np.ndarray:
         """Returns float64 [b]: the recall after all hits."""
-        return self.recall[:, -1] if self.recall.shape[1] else np.zeros(len(self.recall))
+        most = self.found[-1] if len(self.found) else np.zeros(self.found.shape[1])
+        return most / np.where(self.positives > 0, self.positives, 1.0)
 
-    def coco(self) -> np.ndarray:
-        """Returns float64 [b]: the mean precision at COCO's 101 recalls."""
-        return self._mean(levels(self.recall), len(GRID))
+    def coco(self, levels: np.ndarray) -> np.ndarray:
+        """Returns float64 [b]: the mean precision at COCO's 101 recalls.
+
+        Args:
+            levels: Of `Weighted.levels`.
+        """
+        return self._mean(at_levels(levels, self.found), len(GRID))
 
     def voc07(self) -> np.ndarray:
         """Returns float64 [b]: the mean precision at the recalls 0, 0.1, … 1."""
-        return self._mean(np.floor(self.recall * 10 + _TOLERANCE) + 1, 11)
+        recall = self.found / np.where(self.positives > 0, self.positives, 1.0)
+        return self._mean(np.floor(recall * 10 + _TOLERANCE) + 1, 11)
 
     def voc(self) -> np.ndarray:
         """Returns float64 [b]: the area under precision by recall."""
-        return np.einsum("bh,bh->b", self.precision, self.gained) / self.positives
+        return np.einsum("hb,hb->b", self.precision, self.gained) / self.positives
 
     def _mean(self, reached: np.ndarray, count: int) -> np.ndarray:
         """Returns the mean over recalls of which `reached` are passed with each hit."""
-        steps = reached.astype(np.float64)
-        steps[:, 1:] -= reached[:, :-1]
-        return np.einsum("bh,bh->b", self.precision, steps) / count
+        steps = np.diff(reached, axis=0, prepend=reached.dtype.type(0))
+        return np.einsum("hb,hb->b", self.precision, steps) / count
 
 
-def levels(recall: np.ndarray) -> np.ndarray:
-    """Returns how many of COCO's 101 recalls are no more than each recall."""
-    nearest = np.rint(recall * 100).astype(np.int32)
-    return nearest + (GRID.take(nearest) <= recall)
+def at_levels(levels: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Returns int32 [h, b]: how many of COCO's recalls are reached with what is found.
+
+    Args:
+        levels: int32 [b, most + 1], of each number found.
+        found: int32 [h, b].
+    """
+    return np.take(levels, found + np.arange(len(levels), dtype=np.int32) * np.int32(levels.shape[1]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,12 +99,14 @@ class Ranking:
 
     def positives(self, weights: np.ndarray, area: int) -> np.ndarray:
         """Returns float64 [b]: the weight of what is to be found; NaN for none."""
-        total = weights[:, self.truth_image[self.counted[:, area]]].sum(axis=1, dtype=np.float64)
+        total = weights[self.truth_image[self.counted[:, area]]].sum(axis=0, dtype=np.float64)
         return np.where(total > 0, total, np.nan)
 
 
 class Weighted:
     """A ranking under b weightings.
+
+    Arrays hold all weights of a detection in a row, since rows are copied and summed whole.
 
     Args:
         ranking: Of one class.
@@ -102,14 +115,22 @@ class Weighted:
 
     def __init__(self, ranking: Ranking, weights: np.ndarray):
         self.ranking = ranking
-        self.drawn = np.take(weights.astype(np.int32), ranking.image, axis=1)
-        self.positives = [ranking.positives(weights, area) for area in range(VOC_AREA + 1)]
+        of_images = np.ascontiguousarray(weights.T, np.int32)
+        self.drawn = np.take(of_images, ranking.image, axis=0)
+        self.positives = [ranking.positives(of_images, area) for area in range(VOC_AREA + 1)]
 
     def area(self, area: int) -> list[Hits]:
         """Returns the hits at each of COCO's thresholds in a range of area."""
         start = area * len(THRESHOLDS)
         columns = range(start, start + len(THRESHOLDS))
         return self._hits(columns, self.positives[area])
+
+    def levels(self, area: int) -> np.ndarray:
+        """Returns int32 [b, most + 1]: how many of COCO's 101 recalls are no more than each number found."""
+        positives = np.nan_to_num(self.positives[area], nan=1.0)[:, None]
+        recall = np.minimum(np.arange(positives.max() + 1) / positives, 1.0)
+        nearest = np.rint(recall * 100).astype(np.int32)
+        return nearest + (GRID.take(nearest) <= recall)
 
     def voc(self) -> Hits:
         """Returns the hits by VOC's rules."""
@@ -120,7 +141,7 @@ class Weighted:
         best = self.ranking.rank < most
         hits = (self.ranking.outcome[:, : len(THRESHOLDS)] == HIT).sum(axis=1) * best
         rows = np.flatnonzero(hits)
-        return self.drawn[:, rows] @ hits[rows] / (self.positives[0] * len(THRESHOLDS))
+        return hits[rows] @ self.drawn[rows] / (self.positives[0] * len(THRESHOLDS))
 
     def _hits(self, columns: range, positives: np.ndarray) -> list[Hits]:
         """Returns the hits by each criterion.
@@ -140,25 +161,33 @@ class Weighted:
                 if others.any():
                     other = np.flatnonzero(others)
                     seen += sign * _upto(_sums(self.drawn, other), other, hits)
-            made.append(_hits(np.take(self.drawn, hits, axis=1), seen, positives))
+            made.append(_hits(np.take(self.drawn, hits, axis=0), seen, positives))
         return made
 
 
 def _hits(weights: np.ndarray, seen: np.ndarray, positives: np.ndarray) -> Hits:
-    found = np.cumsum(weights, axis=1, dtype=np.int32)
-    precision = found / np.maximum(seen, 1)  # where none is seen, none is found
-    best = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-    total = np.where(positives > 0, positives, 1.0)[:, None]
-    return Hits(found / total, best, weights, positives)
+    found = _running(np.add, weights.copy())
+    precision = found / np.maximum(seen, 1, out=seen)  # where none is seen, none is found
+    _running(np.maximum, precision[::-1])
+    return Hits(found, precision, weights, positives)
 
 
 def _sums(drawn: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Returns int32 [b, rows + 1]: the weights of the first 0, 1, … of some detections."""
-    sums = np.zeros((len(drawn), len(rows) + 1), np.int32)
-    np.cumsum(np.take(drawn, rows, axis=1), axis=1, dtype=np.int32, out=sums[:, 1:])
-    return sums
+    """Returns int32 [rows + 1, b]: the weights of the first 0, 1, … of some detections."""
+    sums = np.zeros((len(rows) + 1, drawn.shape[1]), np.int32)
+    np.take(drawn, rows, axis=0, out=sums[1:], mode="clip")
+    return _running(np.add, sums)
 
 
 def _upto(sums: np.ndarray, rows: np.ndarray, hits: np.ndarray) -> np.ndarray:
-    """Returns int32 [b, h]: the weights of the `rows` up to each hit."""
-    return np.take(sums, np.searchsorted(rows, hits, side="right"), axis=1)
+    """Returns int32 [h, b]: the weights of the `rows` up to each hit."""
+    return np.take(sums, np.searchsorted(rows, hits, side="right"), axis=0)
+
+
+def _running(ufunc: np.ufunc, values: np.ndarray) -> np.ndarray:
+    """Accumulates rows in place. NumPy's own goes down each column, which is slow where rows are long."""
+    if values.shape[1] < _LONG:
+        return ufunc.accumulate(values, axis=0, out=values)
+    for above, row in itertools.pairwise(values):
+        ufunc(above, row, out=row)
+    return values

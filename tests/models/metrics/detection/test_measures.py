@@ -10,7 +10,7 @@ from conveyor.models.metrics.detection.curves import precision_recall
 from conveyor.models.metrics.detection.errors import ERRORS, error_budget
 from conveyor.models.metrics.detection.matches import THRESHOLDS, Matches
 from conveyor.models.metrics.detection.matching import match
-from conveyor.models.metrics.detection.measures import Sampled
+from conveyor.models.metrics.detection.measures import Measures, Sampled
 from conveyor.models.metrics.detection.objects import Detections, Truth
 
 CLASSES = ["cat", "dog", "none of it"]
@@ -109,6 +109,14 @@ def test_the_value_lies_in_its_interval_and_the_seed_decides():
     for name, metric in once.items():
         if metric["value"] is not None:
             assert metric["low"] <= metric["value"] <= metric["high"], name
+
+
+def test_many_resamples_at_once_are_the_same_as_one_by_one():
+    measures = Measures(match(*scene(6), 30), CLASSES)
+    (weights,) = resamples(30, 400, seed=0)
+    together = measures(weights)
+    for row in range(0, 400, 57):
+        assert_same({name: drawn[row] for name, drawn in together.items()}, measures(weights[row : row + 1]))
 
 
 def test_groups_widen_the_interval_where_images_of_a_group_are_alike():
