@@ -103,7 +103,36 @@ class Lamb(PerVariable, keras.optimizers.Lamb):
 
 @keras.saving.register_keras_serializable("conveyor")
 class Muon(PerVariable, keras.optimizers.Muon):
-    """Muon."""
+    """Muon, for kernels of convolutions too: each is a matrix with a column for each filter.
+
+    Args:
+        matrices: Whether a variable is updated as a matrix; AdamW updates the others.
+        arguments: As of all.
+
+    Source: Jordan et al., "Muon: an optimizer for hidden layers in neural networks", 2024; the length of
+    updates is that of AdamW, as in Liu et al., "Muon is scalable for LLM training", 2025, equation 4.
+    """
+
+    def __init__(self, *, matrices: list[bool], **arguments):
+        super().__init__(**arguments)
+        self.matrices = matrices
+
+    def _should_use_adamw(self, variable):
+        return not self.matrices[self._get_variable_index(variable)]
+
+    def zeropower_via_newtonschulz5(self, x, steps):
+        matrix = ops.cast(_matrix(x), keras.config.dtype_policy().compute_dtype)  # it can be rough
+        return ops.reshape(ops.cast(super().zeropower_via_newtonschulz5(matrix, steps), x.dtype), x.shape)
+
+    def lr_adjust(self, x):
+        return ops.reshape(super().lr_adjust(_matrix(x)), x.shape)
+
+    def get_config(self):
+        return {**super().get_config(), "matrices": list(self.matrices)}
+
+
+def _matrix(kernel):
+    return ops.reshape(kernel, (-1, kernel.shape[-1]))
 
 
 _OPTIMIZERS = {
@@ -150,15 +179,39 @@ def decays(variable: keras.Variable) -> bool:
     return len(variable.shape) > 1 and not _NO_DECAY.search(variable.name)
 
 
+def _is_matrix(variable: keras.Variable) -> bool:
+    """Whether it is a kernel that mixes channels. A depthwise one has a filter of its own for each."""
+    return decays(variable) and "depthwise" not in variable.name
+
+
+def _last_layers(model: Model) -> list[keras.Operation]:
+    """Returns the layers with kernels of which no other one makes anything."""
+    found: list[keras.Operation] = []
+    seen: set[int] = set()
+    waiting = [output._keras_history for output in model.outputs]
+    while waiting:
+        layer, node, _ = waiting.pop()
+        if id(layer) in seen:
+            continue
+        seen.add(id(layer))
+        if any(map(decays, getattr(layer, "trainable_variables", []))):
+            inner = [output._keras_history for output in getattr(layer, "outputs", [])]  # of a nested model
+            waiting += inner
+            found += [] if inner else [layer]
+        else:
+            waiting += [tensor._keras_history for tensor in layer._inbound_nodes[node].input_tensors]
+    return found
+
+
 def _own_arguments(how: FitSettings, model: Model) -> dict[str, typing.Any]:
     """Returns the arguments that only the chosen optimiser has."""
     match how.optimizer.name:
         case "sgd":
             return {"momentum": how.optimizer.momentum, "nesterov": how.optimizer.nesterov}
-        case "muon":  # not for the last layer, says its author; and our decay is for both of its halves
-            last = [re.escape(output._keras_history.operation.name) for output in model.outputs]
-            names = [f"(^|/){name}/" for name in last]
-            return {"weight_decay": None, "adam_weight_decay": None, "exclude_layers": names}
+        case "muon":  # not for last layers, says its author; and our decay is for both of its halves
+            last = {id(variable) for layer in _last_layers(model) for variable in layer.trainable_variables}
+            matrices = [_is_matrix(v) and id(v) not in last for v in model.trainable_variables]
+            return {"weight_decay": None, "adam_weight_decay": None, "matrices": matrices}
         case _:
             return {}
 

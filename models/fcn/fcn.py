@@ -2,6 +2,7 @@
 
 import keras
 
+from conveyor.models.layers.enlarging import PixelShuffle
 from conveyor.models.model import Model
 from conveyor.models.ops.upsampling import BilinearUpsampling
 from conveyor.models.segmentation.blocks import Blocks
@@ -23,8 +24,10 @@ class FCN(Model):
         backbone: Settings of a classifier, with its `family`, in place of the blocks; or None.
         filters: Of each block. Play no part with a backbone.
         convolutions: In each block.
+        stem_strides: 1, 2 or 4: of a first convolution. Plays no part with a backbone.
         skips: Finer maps that are scored too; with five blocks 0, 1 and 2 are FCN-32s, -16s and -8s; 5 has
-            the first block's map of the image's size too.
+            the first block's map before pooling too, in which each place scores the pixels of the stem's
+            stride apart.
         head_filters: Of the two convolutions before the last map is scored; 0 for none.
         head_kernel: Side of the first of them.
 
@@ -36,7 +39,8 @@ class FCN(Model):
 
     Source: Long, Shelhamer, Darrell, "Fully convolutional networks for semantic segmentation", CVPR
     2015, section 4: skips are scored by 1x1 convolutions that start at 0, enlarging starts bilinear. Unlike
-    there, images are padded to a multiple of the last stride, and not by 100 pixels.
+    there, images are padded to a multiple of the last stride, and not by 100 pixels. Of a strided stem the
+    pixels are told apart as in Shi et al., CVPR 2016 (see `PixelShuffle`).
     """
 
     def __init__(
@@ -50,17 +54,19 @@ class FCN(Model):
         backbone=None,
         filters=(32, 64, 128, 256, 256),
         convolutions=2,
+        stem_strides=1,
         skips=2,
         head_filters=256,
         head_kernel=3,
         **kwargs,
     ):
+        stem = stem_strides.bit_length() - 1
         # === layers ===
         blocks = Blocks(normalization, activation, separable)
         drop = keras.layers.SpatialDropout2D(dropout, name="dropout")
         # === functional ===
         image = keras.Input(image_shape, name="image")
-        source, maps = trunk(image, backbone, filters, convolutions, blocks, pooled=True)
+        source, maps = trunk(image, backbone, filters, convolutions, blocks, stem, pooled=True)
         last, *finer = list(reversed(maps))
         if skips > len(finer):
             raise ValueError(f"expected at most {len(finer)} skips, as there are no more maps. {skips=}")
@@ -72,11 +78,11 @@ class FCN(Model):
         at = last
         scores = keras.layers.Conv2D(classes, 1, name=f"score_{last}")(features)
         for level in finer[:skips]:
-            scores = _enlarged(scores, classes, 2 ** (at - level), f"larger_{level}")
-            fine = keras.layers.Conv2D(classes, 1, kernel_initializer="zeros", name=f"score_{level}")
-            fine = fine(maps[level])
+            fine = _scores(maps[level], classes, level, stem if level == stem else 0)
+            reached = 0 if level == stem else level
+            scores = _enlarged(scores, classes, 2 ** (at - reached), f"larger_{level}")
             scores = keras.layers.Add(name=f"sum_{level}")([fine, scores])
-            at = level
+            at = reached
         if at:
             scores = _enlarged(scores, classes, 2**at, "logits", dtype="float32")
         logits = keras.layers.Activation("linear", dtype="float32", name="float")(scores)
@@ -95,10 +101,20 @@ class FCN(Model):
             "backbone": backbone,
             "filters": list(filters),
             "convolutions": convolutions,
+            "stem_strides": stem_strides,
             "skips": skips,
             "head_filters": head_filters,
             "head_kernel": head_kernel,
         }
+
+
+def _scores(features, classes, level, apart):
+    """Returns scores of a map, which start at 0; of 2^apart x 2^apart pixels a place."""
+    factor = 2**apart
+    score = keras.layers.Conv2D(classes * factor**2, 1, kernel_initializer="zeros", name=f"score_{level}")(
+        features
+    )
+    return PixelShuffle(factor, name=f"pixels_{level}")(score) if factor > 1 else score
 
 
 def _enlarged(scores, classes, factor, name, **how):

@@ -74,6 +74,14 @@ CASES = {
     },
     "fcn": {"family": "fcn", "filters": [3, 4, 6], "head_filters": 6, "dropout": 0.1},
     "fcn-32s": {"family": "fcn", "filters": [4, 6], "skips": 0, "head_filters": 0, "normalization": "group"},
+    "fcn-strided": {
+        "family": "fcn",
+        "filters": [3, 4],
+        "convolutions": 1,
+        "stem_strides": 2,
+        "skips": 2,
+        "head_filters": 5,
+    },
     "fcn-backbone": {
         "family": "fcn",
         "backbone": {"family": "cnn", "filters": [4, 5, 6], "normalization": "batch"},

@@ -20,6 +20,8 @@ VOC_COLUMN = len(AREAS) * len(THRESHOLDS)  # column of `Matches.outcome` that is
 class Matches:
     """Matches of some images. Those of other images can be appended, so shards can be matched apart.
 
+    Detections are in the order of their images, and of a class in an image in that of their ranks.
+
     Args:
         images: Number of images, n, with those that hold nothing.
         image: int [d], index of the image of each detection.

@@ -53,7 +53,8 @@ def match(truth: Truth, detections: Detections, images: int, overlap: Overlap | 
         images: Number of images.
         overlap: IoU of pairs; that of the boxes unless told, masks have another.
     """
-    order = np.lexsort((-detections.score, detections.label, detections.image))
+    classes = 1 + detections.label.max(initial=0)
+    order = np.lexsort((-detections.score, detections.image * classes + detections.label))
     image, label = detections.image[order], detections.label[order]
     rank = _places(image, label)
     overlap = overlap or box_overlap(truth, detections)
@@ -146,8 +147,9 @@ def _coco(
         needed = np.repeat(counted[true, :VOC_AREA], steps, axis=1)
         free = ~taken[true] | crowd[true, None]
         usable = free & (pairs.overlap[rows, None] >= limits)
+        places = np.arange(len(rows), dtype=np.int32)[:, None]
         # the last usable pair is the best, and any object that counts is better than one that does not
-        worth = np.where(usable, np.arange(len(rows))[:, None] + len(rows) * needed, -1)
+        worth = np.where(usable, places + np.int32(len(rows)) * needed, np.int32(-1))
         starts = np.flatnonzero(np.diff(found, prepend=-1))
         best = np.maximum.reduceat(worth, starts, axis=0)
         which, column = np.nonzero(best >= 0)

@@ -81,7 +81,7 @@ class Ranking:
     @staticmethod
     def all(matches: Matches, classes: int) -> list["Ranking"]:
         """Returns the ranking of each class. Equal scores are ranked by image, as by the COCO API."""
-        order = np.lexsort((matches.rank, matches.image, -matches.score, matches.label))
+        order = np.lexsort((-matches.score, matches.label))  # stable: rows rise by image and rank
         ends = np.searchsorted(matches.label[order], np.arange(1, classes))
         truth_order = np.argsort(matches.truth_label, kind="stable")
         truth_ends = np.searchsorted(matches.truth_label[truth_order], np.arange(1, classes))
@@ -150,13 +150,14 @@ class Weighted:
         that differ from the first threshold are added or taken away.
         """
         outcome = self.ranking.outcome
-        rows = np.flatnonzero(outcome[:, columns[0]] != IGNORED)
+        before = outcome[:, columns[0]] != IGNORED
+        rows = np.flatnonzero(before)
         counted = _sums(self.drawn, rows)
         made = []
         for column in columns:
             hits = np.flatnonzero(outcome[:, column] == HIT)
             seen = _upto(counted, rows, hits)
-            now, before = (outcome[:, c] != IGNORED for c in (column, columns[0]))
+            now = outcome[:, column] != IGNORED
             for sign, others in ((1, now & ~before), (-1, before & ~now)):
                 if others.any():
                     other = np.flatnonzero(others)

@@ -13,6 +13,7 @@ CASES = {
     "unet-strided": {"family": "unet", "filters": [4, 6], "stem_strides": 2},
     "fcn": {"family": "fcn", "filters": [3, 4, 5], "head_filters": 4},
     "fcn-fine": {"family": "fcn", "filters": [3, 4], "skips": 2, "head_filters": 0},
+    "fcn-strided": {"family": "fcn", "filters": [3, 4], "stem_strides": 4, "skips": 2, "head_filters": 0},
     "deeplab": {"family": "deeplab", "filters": [3, 4, 6], "pyramid_filters": 5},
 }
 
