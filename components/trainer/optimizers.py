@@ -121,8 +121,15 @@ class Muon(PerVariable, keras.optimizers.Muon):
         return not self.matrices[self._get_variable_index(variable)]
 
     def zeropower_via_newtonschulz5(self, x, steps):
-        matrix = ops.cast(_matrix(x), keras.config.dtype_policy().compute_dtype)  # it can be rough
-        return ops.reshape(ops.cast(super().zeropower_via_newtonschulz5(matrix, steps), x.dtype), x.shape)
+        """Returns about U V^T of the matrix U S V^T, as Keras does, but without transposing tall ones."""
+        matrix = tf.cast(_matrix(x), keras.config.dtype_policy().compute_dtype)  # it can be rough
+        tall = matrix.shape[0] > matrix.shape[1]
+        matrix /= tf.norm(matrix) + 1e-7
+        for _ in range(steps):
+            gram = tf.matmul(matrix, matrix, transpose_a=tall, transpose_b=not tall)
+            mix = self.muon_b * gram + self.muon_c * tf.matmul(gram, gram)
+            matrix = self.muon_a * matrix + (tf.matmul(matrix, mix) if tall else tf.matmul(mix, matrix))
+        return tf.reshape(tf.cast(matrix, x.dtype), x.shape)
 
     def lr_adjust(self, x):
         return ops.reshape(super().lr_adjust(_matrix(x)), x.shape)
