@@ -18,7 +18,7 @@ class OptimizerSettings(Settings):
 
     name: typing.Literal["sgd", "adam", "adamw", "rmsprop", "lion", "lamb", "muon"] = "adamw"
     """`adam` and `adamw` are the same: weight decay is decoupled in all. `muon` is for kernels, also of
-    convolutions, except the last layer's; it leaves all other weights to adamw. It learns fast."""
+    convolutions, except the last layer's; it leaves all other weights to adamw."""
     learning_rate: pydantic.PositiveFloat = 0.001
     """The highest: schedule and warm-up are shares of it."""
     weight_decay: float = pydantic.Field(0.0, ge=0)
