@@ -192,7 +192,7 @@ def _is_matrix(variable: keras.Variable) -> bool:
 
 
 def _last_layers(model: Model) -> list[keras.Operation]:
-    """Returns the layers with kernels of which no other one makes anything."""
+    """Returns the layers with kernels after which, on the way to an output, there are no others."""
     found: list[keras.Operation] = []
     seen: set[int] = set()
     waiting = [output._keras_history for output in model.outputs]

@@ -60,7 +60,7 @@ class FCN(Model):
         head_kernel=3,
         **kwargs,
     ):
-        stem = stem_strides.bit_length() - 1
+        stem = 0 if backbone else stem_strides.bit_length() - 1
         # === layers ===
         blocks = Blocks(normalization, activation, separable)
         drop = keras.layers.SpatialDropout2D(dropout, name="dropout")

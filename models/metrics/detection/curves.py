@@ -7,8 +7,6 @@ import numpy as np
 from conveyor.models.metrics.detection.matches import THRESHOLDS, Matches
 from conveyor.models.metrics.detection.ranking import GRID, Ranking, Weighted, at_levels
 
-_BLOCK = 1 << 19
-
 
 def precision_recall(
     matches: Matches,
@@ -42,16 +40,12 @@ def precision_recall(
         once = _curve(ranking, np.ones((1, matches.images), np.int64), column)
         found[label] = {"recall": GRID.tolist(), "precision": once[0].tolist()}
         if blocks:
-            drawn = np.concatenate([_curve(ranking, part, column) for part in _cut(blocks, ranking)])
+            drawn = np.concatenate(
+                [_curve(ranking, part, column) for block in blocks for part in ranking.blocks(block)]
+            )
             low, high = np.nanpercentile(drawn, [2.5, 97.5], axis=0)
             found[label] |= {"low": low.tolist(), "high": high.tolist()}
     return found
-
-
-def _cut(blocks: list[np.ndarray], ranking: Ranking) -> Iterator[np.ndarray]:
-    rows = max(1, _BLOCK // max(len(ranking.image), 1))
-    for block in blocks:
-        yield from (block[at : at + rows] for at in range(0, len(block), rows))
 
 
 def _curve(ranking: Ranking, weights: np.ndarray, column: int) -> np.ndarray:

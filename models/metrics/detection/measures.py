@@ -17,7 +17,6 @@ WHY_THEY_DIFFER = (
     " taken; VOC asks for an IoU above 0.50 only, keeps all detections, leaves difficult objects out, and"
     " averages precision over 11 recalls (VOC07) or takes the area under the curve (VOC, since 2010)."
 )
-_BLOCK = 1 << 21  # weights of detections looked at a time: bounds memory
 _STEPS = {0.5: 0, 0.75: 5}  # index among the thresholds
 
 Metrics = dict[str, dict[str, float | None]]
@@ -74,8 +73,7 @@ class Measures:
         return {name: len(np.unique(groups[images])) for name, images in rests.items()}
 
     def _of_class(self, ranking: Ranking, weights: np.ndarray) -> Values:
-        rows = max(1, _BLOCK // max(len(ranking.image), 1))
-        blocks = [_measure(ranking, weights[at : at + rows]) for at in range(0, len(weights), rows)]
+        blocks = [_measure(ranking, part) for part in ranking.blocks(weights)]
         return {name: np.concatenate([block[name] for block in blocks]) for name in _NAMES}
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -9,6 +10,7 @@ from conveyor.models.metrics.detection.matches import HIT, IGNORED, THRESHOLDS, 
 
 GRID = np.linspace(0.0, 1.0, 101)  # of COCO; some recalls are a last bit above i / 100, as in its API
 _TOLERANCE = 1e-9  # of VOC's recalls i / 10
+_BLOCK = 1 << 21  # weights of detections, or of what is to be found, looked at a time
 _LONG = 128  # weightings from which a call for each row costs less than to go down the columns
 
 
@@ -96,6 +98,11 @@ class Ranking:
             )
             for rows, true in parts
         ][:classes]
+
+    def blocks(self, weights: np.ndarray) -> Iterator[np.ndarray]:
+        """Yields parts of int [b, n] weightings, so few at a time that what is made of them is bounded."""
+        rows = max(1, _BLOCK // max(len(self.image), len(self.truth_image), 1))
+        yield from (weights[at : at + rows] for at in range(0, len(weights), rows))
 
     def positives(self, weights: np.ndarray, area: int) -> np.ndarray:
         """Returns float64 [b]: the weight of what is to be found; NaN for none."""

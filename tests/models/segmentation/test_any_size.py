@@ -43,6 +43,14 @@ def test_the_same_weights_at_a_known_and_an_unknown_size(name):
     np.testing.assert_allclose(known(images), unknown(images), atol=1e-5)
 
 
+def test_stem_of_an_fcn_plays_no_part_with_a_backbone():
+    backbone = {"family": "cnn", "filters": [3, 4, 5]}
+    case = {"family": "fcn", "backbone": backbone, "skips": 2, "head_filters": 0}
+    plain, strided = (build({**case, "stem_strides": strides}, (16, 16, 2)) for strides in (1, 2))
+    assert [layer.name for layer in strided.layers] == [layer.name for layer in plain.layers]
+    assert [weight.shape for weight in strided.weights] == [weight.shape for weight in plain.weights]
+
+
 def test_known_sides_that_are_multiples_need_no_padding():
     names = {layer.name for layer in build(CASES["unet"], (16, 24, 2)).layers}
     assert not {"padded", "cropped"} & names

@@ -12,6 +12,7 @@ from conveyor.models.metrics.detection.matches import THRESHOLDS, Matches
 from conveyor.models.metrics.detection.matching import match
 from conveyor.models.metrics.detection.measures import Measures, Sampled
 from conveyor.models.metrics.detection.objects import Detections, Truth
+from conveyor.models.metrics.detection.ranking import Ranking
 
 CLASSES = ["cat", "dog", "none of it"]
 
@@ -117,6 +118,23 @@ def test_many_resamples_at_once_are_the_same_as_one_by_one():
     together = measures(weights)
     for row in range(0, 400, 57):
         assert_same({name: drawn[row] for name, drawn in together.items()}, measures(weights[row : row + 1]))
+
+
+@pytest.mark.parametrize("few", ["detections", "objects"])
+def test_memory_of_a_block_is_bounded_by_the_larger_side(few):
+    """A class with many objects and hardly a detection, or the other way round."""
+    truth, detections = scene(7)
+    if few == "detections":
+        detections = taken(detections, slice(0, 1))
+    else:
+        truth = taken(truth, slice(0, 1))
+    largest = max(len(truth.image), len(detections.image))
+    weights = np.ones((1 << 18, 30), np.int8)
+    for ranking in Ranking.all(match(truth, detections, 30), len(CLASSES)):
+        sides = max(len(ranking.image), len(ranking.truth_image), 1)
+        parts = list(ranking.blocks(weights))
+        assert sum(map(len, parts)) == len(weights)
+        assert max(map(len, parts)) * sides <= max(1 << 21, largest)
 
 
 def test_groups_widen_the_interval_where_images_of_a_group_are_alike():
