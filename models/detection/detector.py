@@ -11,7 +11,7 @@ from conveyor.models.detection.settings import DETECTIONS
 from conveyor.models.model import Model
 from conveyor.models.ops import boxes as box_ops
 from conveyor.models.ops.assignment import assign
-from conveyor.models.ops.suppression import Detections, candidates, soft_suppress, suppress
+from conveyor.models.ops.suppression import Detections, candidates, soft_suppress, suppress, vote
 
 Targets = dict[str, tf.Tensor]
 Losses = dict[str, tf.Tensor]
@@ -128,11 +128,14 @@ class Detector(Model):
         height, width = tf.shape(inputs)[1], tf.shape(inputs)[2]
         taken, best, labels = candidates(boxes, scores, _CANDIDATES * limit)
         taken = box_ops.clip(taken, height, width)
-        threshold = self.detections["score"]
+        limits = {"limit": limit, "score_threshold": self.detections["score"]}
         if self.detections["soft"]:
-            return soft_suppress(taken, best, labels, limit=limit, score_threshold=threshold)
-        overlap = self.detections["iou"]
-        return suppress(taken, best, labels, limit=limit, iou_threshold=overlap, score_threshold=threshold)
+            found = soft_suppress(taken, best, labels, **limits)
+        else:
+            found = suppress(taken, best, labels, iou_threshold=self.detections["iou"], **limits)
+        if self.detections["vote"] is None:
+            return found
+        return vote(found, taken, best, labels, iou_threshold=self.detections["vote"])
 
     def compute_loss(
         self,

@@ -23,6 +23,8 @@ class DetectionsSettings(Settings):
     """Boxes kept in an image, the best."""
     soft: bool = False
     """Lower the scores of boxes that overlap a better one, in place of dropping them; `iou` plays no part."""
+    vote: float | None = pydantic.Field(None, gt=0, le=1)
+    """Serve the mean, by score, of all boxes of the class that overlap a kept one by at least this IoU."""
 
 
 class DetectorSettings(Settings):

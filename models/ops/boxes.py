@@ -113,6 +113,15 @@ def iou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     return tf.math.divide_no_nan(shared, area(a) + area(b) - shared)
 
 
+def overlaps(a: tf.Tensor, b: tf.Tensor, threshold: float) -> tf.Tensor:
+    """Returns whether `iou` >= `threshold`, in (0, 1], bool [...], of xyxy [..., 4] that broadcast.
+
+    Without a division, whose divisor becomes 0 where a runtime has 8 bits for areas.
+    """
+    shared = _intersection(a, b)
+    return (shared > 0) & (shared >= threshold * (area(a) + area(b) - shared))
+
+
 def giou(a: tf.Tensor, b: tf.Tensor) -> tf.Tensor:
     """Returns generalized IoU, [...] in [-1, 1]: less, the emptier the smallest box around both is.
 

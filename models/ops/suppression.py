@@ -2,9 +2,12 @@
 
 import tensorflow as tf
 
-from conveyor.models.ops.boxes import iou
+from conveyor.models.ops.boxes import iou, matrix, overlaps
 
 Detections = dict[str, tf.Tensor]
+
+_LEAST = 1e-6  # the smallest score that has a vote
+_NONE = -100.0  # the logarithm of none
 
 
 def candidates(boxes: tf.Tensor, scores: tf.Tensor, limit: int) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
@@ -124,6 +127,34 @@ def soft_suppress(
     start = 0, left, tf.fill(shape, -1), tf.zeros(shape)
     _, _, index, kept = tf.while_loop(lambda step, *_: step < limit, keep, start, maximum_iterations=limit)
     return _take(boxes, labels, tf.transpose(index), tf.transpose(kept))
+
+
+def vote(
+    found: Detections, boxes: tf.Tensor, scores: tf.Tensor, labels: tf.Tensor, *, iou_threshold: float
+) -> Detections:
+    """Moves each box that was kept to the mean of those it was kept from, weighted by their scores.
+
+    Args:
+        found: Of `suppress` or `soft_suppress`.
+        boxes: [n, a, 4], what it was given.
+        scores: [n, a], the same, >= 0.
+        labels: int32 [n, a], the same.
+        iou_threshold: In (0, 1]: a box of the same class that overlaps it by at least this has a vote.
+
+    Returns:
+        `found` with other `boxes`; a padding, or a box without area, stays.
+
+    Source: Gidaris and Komodakis, "Object detection via a multi-region and semantic segmentation-aware CNN
+    model", ICCV 2015, "bounding box voting".
+    """
+    boxes, scores = tf.cast(boxes, tf.float32), tf.cast(scores, tf.float32)
+    near = matrix(lambda a, b: overlaps(a, b, iou_threshold), found["boxes"], boxes)
+    near &= found["labels"][:, :, tf.newaxis] == labels[:, tf.newaxis]
+    # as a softmax, which runtimes with 8-bit numbers have too: there, a small sum to divide by may become 0
+    votes = tf.where(near, tf.math.log(tf.maximum(scores, _LEAST))[:, tf.newaxis], _NONE)
+    means = tf.nn.softmax(votes) @ boxes
+    voted = tf.reduce_any(near, 2, keepdims=True)
+    return {**found, "boxes": tf.where(voted, means, found["boxes"])}
 
 
 def _suppress_one(

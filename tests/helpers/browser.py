@@ -39,6 +39,7 @@ class Browser:
         for domain in ("Page", "DOM", "Runtime", "Log"):
             self.call(f"{domain}.enable")
         self.call("Page.navigate", url=url)
+        self.until("location.href !== 'about:blank' && document.readyState === 'complete'")
 
     def __enter__(self):
         return self

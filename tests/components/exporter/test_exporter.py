@@ -57,9 +57,11 @@ def test_a_format_answers_as_the_model_does(linear, name, close):
 
 
 @pytest.mark.parametrize(("name", "apart"), [("onnx", 1e-4), ("litert", 1e-4), ("litert_int8", None)])
-def test_a_detector_suppresses_in_every_format(name, apart):
+@pytest.mark.parametrize("vote", [None, 0.7])
+def test_a_detector_suppresses_in_every_format(name, apart, vote):
     backbone = {"family": "cnn", "filters": [4, 6], "strides": 2, "pool_size": 1}
-    model = SSD((16, 24, 1), 2, backbone, finest=2, coarsest=2, filters=4)
+    detections = {**DETECTIONS, "vote": vote}
+    model = SSD((16, 24, 1), 2, backbone, finest=2, coarsest=2, filters=4, detections=detections)
     images = np.random.default_rng(0).random((3, 16, 24, 1), np.float32)
     found = FORMATS[name].open(FORMATS[name].convert(model, [images]))(images)
     expected = model.serve(images)

@@ -60,6 +60,15 @@ def test_settings_say_what_is_kept(changed, scores):
     np.testing.assert_allclose(found["scores"][0, : len(scores)], scores, atol=1e-4)
 
 
+def test_boxes_of_a_class_vote():
+    scores = images([0.9, 0.0, 0.6, 0.7, 0.0, 0.6, 0.5, 0.0])
+    found = Fixed({**DETECTIONS, "vote": 0.8}).serve(scores)
+    # boxes 0 and 1, one pixel apart, with scores of class 0 of 0.9 and 0.6: 0.4 of a pixel
+    np.testing.assert_allclose(found["boxes"][0, 0], [2.4, 2, 12.4, 12], rtol=1e-6)
+    others = Fixed().serve(scores)["boxes"][0, 1:4]
+    np.testing.assert_allclose(found["boxes"][0, 1:4], others, rtol=1e-6)
+
+
 def test_loss_is_the_sum_of_its_parts_and_each_is_in_the_history():
     model = Fixed()
     model.compile(keras.optimizers.SGD(0.1))

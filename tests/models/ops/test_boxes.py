@@ -116,6 +116,10 @@ def test_properties_of_overlaps(a, b):
     assert (giou >= -1).all()
     assert (diou <= iou).all()
     assert (diou >= -1).all()
+    for threshold in (0.3, 0.7):  # where rounding does not decide
+        clear = abs(iou - threshold) > 1e-5
+        said = boxes.matrix(lambda a, b, t=threshold: boxes.overlaps(a, b, t), a, b).numpy()
+        np.testing.assert_array_equal(said[clear], (iou >= threshold)[clear])
     itself = boxes.iou(a, a).numpy()
     np.testing.assert_array_equal(itself, boxes.area(a).numpy() > 0)
 

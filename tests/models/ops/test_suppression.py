@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from ways import random_boxes, run
 
 from conveyor.models.ops import boxes as box_ops
-from conveyor.models.ops.suppression import candidates, soft_suppress, suppress
+from conveyor.models.ops.suppression import candidates, soft_suppress, suppress, vote
 
 THREE = np.float32([[[0, 0, 10, 10], [0, 0, 10, 8], [50, 50, 60, 60]]])  # the first two have an IoU of 0.8
 SCORES = np.float32([[0.6, 0.9, 0.7]])
@@ -114,6 +114,32 @@ def test_soft_by_hand():
     np.testing.assert_allclose(found["scores"], [[0.9, 0.7, 0.6 * np.exp(-0.64 / 0.5), 0]], rtol=1e-5)
     apart = soft_suppress(THREE, SCORES, np.int32([[0, 1, 0]]), limit=3)
     np.testing.assert_array_equal(apart["scores"], np.float32([[0.9, 0.7, 0.6]]))
+
+
+def test_votes_by_hand(way):
+    labels = np.int32([[0, 0, 1]])
+    found = suppress(THREE, SCORES, labels, limit=4)
+    voted = run(way, lambda *a: vote(suppress(*a, limit=4), *a, iou_threshold=0.79), THREE, SCORES, labels)
+    # bottoms 10 and 8 with scores 0.6 and 0.9: (6 + 7.2) / 1.5 = 8.8; the third is far, the last is padding
+    np.testing.assert_allclose(
+        voted["boxes"][0], [[0, 0, 10, 8.8], THREE[0, 2], [-1] * 4, [-1] * 4], rtol=1e-6
+    )
+    for name in ("scores", "labels", "index"):
+        np.testing.assert_array_equal(voted[name], found[name])
+
+
+@pytest.mark.parametrize(("labels", "threshold"), [([[0, 0, 1]], 0.81), ([[1, 0, 0]], 0.5)])
+def test_only_what_is_near_and_of_the_class_votes(labels, threshold):
+    found = suppress(THREE, SCORES, np.int32(labels), limit=3)
+    voted = vote(found, THREE, SCORES, np.int32(labels), iou_threshold=threshold)
+    np.testing.assert_allclose(voted["boxes"], found["boxes"], rtol=1e-6)
+
+
+def test_what_has_no_area_stays_where_it_is():
+    points = np.float32([[[3, 3, 3, 3], [3, 3, 3, 3]]])
+    found = suppress(points, SCORES[:, :2], np.int32([[0, 0]]), limit=2)
+    voted = vote(found, points, SCORES[:, :2], np.int32([[0, 0]]), iou_threshold=0.5)
+    np.testing.assert_array_equal(voted["boxes"], found["boxes"])
 
 
 def test_number_of_boxes_may_be_unknown():
