@@ -158,7 +158,8 @@ class FasterRCNN(Detector):
         drawn = draw_regions(raw["proposals"], targets, how["regions"], tf.stack([step, 1]))
         features = self.get_layer("region_features")(self._maps(raw), drawn.boxes)
         logits, offsets = self.get_layer("box_head")(features, training=training)
-        class_loss, box_loss = region_losses(logits, offsets, drawn, how["regions"]["box_loss"])
+        kinds = (how["regions"][name] for name in ("class_loss", "box_loss"))
+        class_loss, box_loss = region_losses(logits, offsets, drawn, *kinds)
         parts = dict(zip(PARTS, (objectness, moved, class_loss, box_loss), strict=True))
         if how["mask_head"]:
             parts["mask_loss"] = self._mask_loss(targets, raw, drawn)
