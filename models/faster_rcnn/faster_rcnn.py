@@ -158,8 +158,7 @@ class FasterRCNN(Detector):
         drawn = draw_regions(raw["proposals"], targets, how["regions"], tf.stack([step, 1]))
         features = self.get_layer("region_features")(self._maps(raw), drawn.boxes)
         logits, offsets = self.get_layer("box_head")(features, training=training)
-        kinds = (how["regions"][name] for name in ("class_loss", "box_loss"))
-        class_loss, box_loss = region_losses(logits, offsets, drawn, *kinds)
+        class_loss, box_loss = region_losses(logits, offsets, drawn, how["regions"]["box_loss"])
         parts = dict(zip(PARTS, (objectness, moved, class_loss, box_loss), strict=True))
         if how["mask_head"]:
             parts["mask_loss"] = self._mask_loss(targets, raw, drawn)

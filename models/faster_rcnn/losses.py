@@ -8,7 +8,7 @@ from conveyor.models.detection.losses import overlap_loss, smooth_l1
 from conveyor.models.faster_rcnn.regions import VARIANCES as FIRST_VARIANCES
 from conveyor.models.faster_rcnn.sampling import positives, sample
 from conveyor.models.ops.assignment import IGNORED, assign, take
-from conveyor.models.ops.boxes import area, iou
+from conveyor.models.ops.boxes import area
 from conveyor.models.ops.offsets import decode, encode
 
 Settings = dict[str, typing.Any]
@@ -102,7 +102,7 @@ def draw_regions(
 
 
 def region_losses(
-    logits: tf.Tensor, offsets: tf.Tensor, drawn: Drawn, class_loss: str, box_loss: str
+    logits: tf.Tensor, offsets: tf.Tensor, drawn: Drawn, box_loss: str
 ) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns what the second stage has lost: on classes, and on boxes.
 
@@ -110,28 +110,21 @@ def region_losses(
         logits: float32 [n, k, classes + 1]; background is the last.
         offsets: float32 [n, k, classes, 4].
         drawn: The regions.
-        class_loss: "softmax", or "quality": a class is as sure as the IoU of its box with the object, and
-            background takes the rest.
         box_loss: "smooth_l1" of offsets, "giou" or "diou" of boxes.
 
     Returns:
         float32 [], twice; means over the regions drawn.
 
-    Source: Girshick, "Fast R-CNN", ICCV 2015, section 2.3; for "quality" Li et al., "Generalized Focal
-    Loss", NeurIPS 2020, section 3.1.
+    Source: Girshick, "Fast R-CNN", ICCV 2015, section 2.3.
     """
+    background = logits.shape[-1] - 1
+    classes = tf.where(drawn.labels >= 0, drawn.labels, background)
+    wrong = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
     own = tf.gather(offsets, tf.maximum(drawn.labels, 0), batch_dims=2)
     if box_loss == "smooth_l1":
         distance = smooth_l1(own, encode(drawn.targets, _solid(drawn.boxes)))
     else:
         distance = overlap_loss(decode(own, drawn.boxes), drawn.targets, box_loss)
-    sure = tf.cast(drawn.labels >= 0, tf.float32)
-    if class_loss == "quality":
-        sure *= tf.stop_gradient(iou(decode(own, drawn.boxes), drawn.targets))
-    classes = logits.shape[-1] - 1
-    wanted = sure[..., tf.newaxis] * tf.one_hot(drawn.labels, classes)
-    wanted = tf.concat([wanted, 1.0 - sure[..., tf.newaxis]], -1)
-    wrong = tf.nn.softmax_cross_entropy_with_logits(wanted, logits)
     return _mean(wrong, drawn.counts), _mean(tf.where(drawn.labels >= 0, distance, 0.0), drawn.counts)
 
 

@@ -48,8 +48,6 @@ class RegionsSettings(Settings):
     """Regions of an image that the loss is of, in each step others."""
     share: float = pydantic.Field(0.25, gt=0, le=1)
     """The most of them that show an object."""
-    class_loss: typing.Literal["softmax", "quality"] = "softmax"
-    """Cross-entropy of the class; or of scores that say the IoU of the found box: so the best comes first."""
     box_loss: typing.Literal["smooth_l1", "giou", "diou"] = "smooth_l1"
     """Of offsets from the region; or 1 - GIoU or DIoU of the boxes."""
 

@@ -73,7 +73,7 @@ def test_second_stage():
     drawn = drawn_regions()
     logits = tf.constant([[[0.0, 1.0, 0.0], [0.0, 0.0, 2.0]]])
     offsets = tf.constant([[[[7.0] * 4, [0.5, 0, 0, 2]], [[7.0] * 4, [7.0] * 4]]])  # of class 1 is asked
-    classes, boxes = region_losses(logits, offsets, drawn, "softmax", "smooth_l1")
+    classes, boxes = region_losses(logits, offsets, drawn, "smooth_l1")
     # ln(2 + e) - 1 = 0.551445 and ln(2 + e^2) - 2 = 0.239544
     np.testing.assert_allclose(classes, (0.551445 + 0.239544) / 2, rtol=1e-5)
     # 0.5 * 0.5^2 + (2 - 0.5), a mean over both regions
@@ -83,18 +83,8 @@ def test_second_stage():
 def test_second_stage_by_overlap():
     """An offset of 1 moves the centre by 0.1 of the width, 1 pixel: IoU 9 / 11, hull 110, union 110."""
     offsets = tf.constant([[[[0.0] * 4, [1.0, 0, 0, 0]], [[0.0] * 4] * 2]])
-    _, boxes = region_losses(tf.zeros([1, 2, 3]), offsets, drawn_regions(), "softmax", "giou")
+    _, boxes = region_losses(tf.zeros([1, 2, 3]), offsets, drawn_regions(), "giou")
     np.testing.assert_allclose(boxes, (1 - 9 / 11) / 2, rtol=1e-5)
-
-
-def test_scores_that_say_the_iou():
-    """Class 1 with a box of IoU 9 / 11, and background, by logits of 0, 1 and 0: ln(2 + e) = 1.551445."""
-    offsets = tf.Variable([[[[0.0] * 4, [1.0, 0, 0, 0]], [[0.0] * 4] * 2]])
-    logits = tf.constant([[[0.0, 1, 0], [0, 1, 0]]])
-    with tf.GradientTape() as tape:
-        classes, _ = region_losses(logits, offsets, drawn_regions(), "quality", "smooth_l1")
-    np.testing.assert_allclose(classes, (1.551445 - 9 / 11 + 1.551445) / 2, rtol=1e-5)
-    assert tape.gradient(classes, offsets) is None  # what a score is to say moves no box
 
 
 def test_masks():
