@@ -13,6 +13,13 @@ import tempfile
 
 from served import conveyor_serve, export_model, running
 
+# Names that are served: others end in 404 before any code of ours has read the request.
+CONFIG = """
+[parameters]
+"path.name" = "m"
+"path.version" = "1"
+"""
+
 
 def main() -> None:
     """Runs it against a server of a small CNN; ends with the exit code of schemathesis."""
@@ -26,6 +33,7 @@ def main() -> None:
         sys.exit("pip install schemathesis")
     with tempfile.TemporaryDirectory() as name:
         model = export_model(pathlib.Path(name))
+        pathlib.Path(name, "schemathesis.toml").write_text(CONFIG, encoding="utf-8")
         with running(conveyor_serve(f"m={model}")) as server:
             command = [program, "run", f"{server['rest']}/openapi.json", "--checks", "not_a_server_error"]
             command += ["--max-examples", str(arguments.examples), "--seed", "0", "--workers", "2"]
