@@ -164,7 +164,7 @@ CASES = {
         "class_loss": "quality",
         "box_loss": "giou",
         "box_weight": 2.0,
-        "detections": {"soft": True, "most": 20},
+        "detections": {"soft": True, "vote": 0.7, "most": 20},
     },
     "spatial_transformer": {
         "family": "spatial_transformer",
