@@ -153,6 +153,8 @@ def vote(
     # as a softmax, which runtimes with 8-bit numbers have too: there, a small sum to divide by may become 0
     votes = tf.where(near, tf.math.log(tf.maximum(scores, _LEAST))[:, tf.newaxis], _NONE)
     means = tf.nn.softmax(votes) @ boxes
+    # rounding leads no box out of the image
+    means = tf.clip_by_value(means, tf.reduce_min(boxes, 1, True), tf.reduce_max(boxes, 1, True))
     voted = tf.reduce_any(near, 2, keepdims=True)
     return {**found, "boxes": tf.where(voted, means, found["boxes"])}
 
