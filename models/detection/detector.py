@@ -42,7 +42,7 @@ class Detector(Model):
         **arguments: typing.Any,
     ):
         super().__init__(**arguments)
-        self.detections = dict(detections)
+        self.detections = {**DETECTIONS, **detections}  # a model of before a setting was there has none
         # made here, as Keras lists only metrics that are there before the first step
         self._parts = {name: keras.metrics.Mean(name, dtype="float32") for name in parts}
 

@@ -69,6 +69,11 @@ def test_boxes_of_a_class_vote():
     np.testing.assert_allclose(found["boxes"][0, 1:4], others, rtol=1e-6)
 
 
+def test_a_model_of_before_a_setting_was_there_is_served_as_it_was():
+    before = Fixed({name: value for name, value in DETECTIONS.items() if name != "vote"})
+    np.testing.assert_array_equal(before.serve(ASKED)["boxes"], Fixed().serve(ASKED)["boxes"])
+
+
 def test_loss_is_the_sum_of_its_parts_and_each_is_in_the_history():
     model = Fixed()
     model.compile(keras.optimizers.SGD(0.1))
