@@ -94,12 +94,12 @@ def matrix(measure: Callable[[tf.Tensor, tf.Tensor], tf.Tensor], a: tf.Tensor, b
     """Returns a measure of each of some boxes with each of others.
 
     Args:
-        measure: `iou`, `giou`, `diou` or `coverage`.
+        measure: `iou`, `giou`, `diou`, `coverage`, or `overlaps` with a threshold.
         a: [..., n, 4], xyxy.
         b: [..., m, 4], xyxy; leading dimensions broadcast with those of `a`.
 
     Returns:
-        float32 [..., n, m].
+        What the measure answers, [..., n, m].
     """
     return measure(a[..., :, tf.newaxis, :], b[..., tf.newaxis, :, :])
 

@@ -6,7 +6,7 @@ from conveyor.models.ops.boxes import iou, matrix, overlaps
 
 Detections = dict[str, tf.Tensor]
 
-_LEAST = 1e-6  # the smallest score that has a vote
+_LEAST = 1e-6  # what a lower score counts as in a vote
 _NONE = -100.0  # the logarithm of none
 
 
