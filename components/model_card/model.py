@@ -65,9 +65,9 @@ def _read(file: pathlib.Path, default: typing.Any) -> typing.Any:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else default
 
 
-def _curves(history: dict[str, list[float]], best: int | None) -> list[Figure]:
+def _curves(history: dict[str, list[float | None]], best: int | None) -> list[Figure]:
     """One chart a metric, the one of validation in the same chart."""
-    pairs: dict[str, dict[str, list[float]]] = {}
+    pairs: dict[str, dict[str, list[float | None]]] = {}
     for name, values in history.items():
         base = name.removeprefix("val_") if name.removeprefix("val_") in history else name
         pairs.setdefault(base, {})["training" if base == name else "validation"] = values

@@ -19,7 +19,7 @@ class Progress:
 
     Args:
         done: Steps, of all epochs.
-        history: Metric name -> value of each epoch that has ended.
+        history: Metric name -> value of each epoch that has ended; None where validation was left out.
         best_epoch: The epoch with the lowest validation loss, from 1; 0 for none yet.
         best_value: That loss.
         best_weights: The weights then.
@@ -27,7 +27,7 @@ class Progress:
     """
 
     done: int = 0
-    history: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    history: dict[str, list[float | None]] = dataclasses.field(default_factory=dict)
     best_epoch: int = 0
     best_value: float = float("inf")
     best_weights: list[np.ndarray] = dataclasses.field(default_factory=list)

@@ -55,7 +55,7 @@ class Fitted:
 
     model: Model
     task: Task
-    history: dict[str, list[float]]
+    history: dict[str, list[float | None]]
     best_epoch: int
     family: str
     input_bound: float = 0.0
@@ -225,13 +225,14 @@ class _Loop:
         Raises:
             UserError: It diverged.
         """
-        steps, epochs = self.training.steps, self.how.epochs
+        steps, epochs, every = self.training.steps, self.how.epochs, self.how.validate_every
         told = Told(self.training.examples, epochs, steps, self.progress.done)
         began = time.monotonic()
         try:
             self.model.fit(
                 self.training.dataset(self.progress.done),
                 validation_data=self.validation,
+                validation_freq=[*range(every, epochs, every), epochs],
                 epochs=epochs,
                 initial_epoch=self.progress.epochs,
                 steps_per_epoch=steps,

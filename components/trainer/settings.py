@@ -65,6 +65,9 @@ class FitSettings(Settings):
     select: typing.Literal["best", "last"] = "best"
     """Which weights are kept: of the epoch with the lowest validation loss, or the last. Without a
     validation split, the last."""
+    validate_every: pydantic.PositiveInt = 1
+    """Epochs between two passes over the validation split, where epochs are short; the last epoch always
+    ends with one."""
     early_stopping: pydantic.PositiveInt | None = None
     """Stop after so many epochs without a lower validation loss."""
     class_weights: typing.Literal["none", "balanced"] = "none"

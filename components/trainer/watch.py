@@ -60,10 +60,13 @@ class Selection(keras.callbacks.Callback):
                 self.progress.best_weights = self.model.get_weights()
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
-        for name, value in (logs or {}).items():
-            self.progress.history.setdefault(name, []).append(float(value))
+        found, before = dict(logs or {}), self.progress.epochs
+        for name in [*{**self.progress.history, **found}]:
+            values = self.progress.history.setdefault(name, [None] * before)
+            values.append(float(found[name]) if name in found else None)
         without = self.progress.epochs - self.progress.best_epoch
-        if self._patience is not None and self.progress.best_epoch and without >= self._patience:
+        is_judged = self._patience is not None and "val_loss" in found
+        if is_judged and self.progress.best_epoch and without >= self._patience:
             self.model.stop_training = True
 
     def on_train_end(self, logs: Logs = None) -> None:

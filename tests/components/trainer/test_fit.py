@@ -62,6 +62,25 @@ def test_best_epoch_is_kept(run, context):
     assert context.notes == [f"{fitted.input_bound:.1%} of the training waited for input"]
 
 
+def test_validation_every_so_many_epochs_and_after_the_last(run, context):
+    often = fit(run.examples, run.graph, training(**TOO_LONG), context)
+    fitted = fit(run.examples, run.graph, training(**TOO_LONG, validate_every=4), context)
+    assert fitted.history["loss"] == often.history["loss"]  # it trains as it would
+    losses = [often.history["val_loss"][place] if place in (3, 5) else None for place in range(6)]
+    assert fitted.history["val_loss"] == losses
+    assert fitted.best_epoch == (4 if losses[3] < losses[5] else 6)
+    assert validation_loss(run, fitted) == pytest.approx(losses[fitted.best_epoch - 1], rel=1e-5)
+
+
+def test_stops_only_after_validation(run, context):
+    how = TOO_LONG | {"epochs": 20}
+    fitted = fit(run.examples, run.graph, training(**how, validate_every=3, early_stopping=1), context)
+    losses = fitted.history["val_loss"]
+    assert len(losses) < 20, "this test is of a training that stops early"
+    assert len(losses) % 3 == 0
+    assert losses[-1] > min(loss for loss in losses if loss is not None)
+
+
 def test_last_epoch_is_kept_where_it_is_asked_for(run, context):
     fitted = fit(run.examples, run.graph, training(**TOO_LONG, select="last"), context)
     losses = fitted.history["val_loss"]

@@ -39,7 +39,7 @@ def killed(monkeypatch, steps, run, settings, place):
 @pytest.mark.parametrize(
     "how",
     [
-        {"checkpoint": {"every_steps": 2}, "ema": 0.9, "accumulate": 2, "name": "sgd"},
+        {"checkpoint": {"every_steps": 2}, "ema": 0.9, "accumulate": 2, "name": "sgd", "validate_every": 2},
         {"cache": "off", "select": "last", "checkpoint": {"every_steps": 3}},
     ],
     ids=["within an epoch", "read from disk"],
