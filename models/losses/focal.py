@@ -37,10 +37,31 @@ class FocalCrossentropy(keras.losses.Loss):
         Returns:
             float32 [...].
         """
-        targets = y_true * (1 - self.label_smoothing) + self.label_smoothing / y_pred.shape[-1]
         logarithms = ops.log_softmax(y_pred, axis=-1)
-        doubts = ops.maximum(-ops.expm1(logarithms), _SMALLEST)
-        return -ops.sum(targets * ops.power(doubts, self.gamma) * logarithms, axis=-1)
+        return focal_crossentropy(y_true, logarithms, self.gamma, self.label_smoothing)
 
     def get_config(self) -> dict[str, typing.Any]:
         return {**super().get_config(), "gamma": self.gamma, "label_smoothing": self.label_smoothing}
+
+
+def focal_crossentropy(
+    targets: typing.Any, logarithms: typing.Any, gamma: float, label_smoothing: float, axis: int = -1
+) -> typing.Any:
+    """Returns the focal loss of logarithms of probabilities; at `gamma` 0 the cross-entropy.
+
+    Args:
+        targets: float32, shares of the classes, which lie along `axis`.
+        logarithms: float32 of the same shape.
+        gamma: At least 0.
+        label_smoothing: Share in [0, 1) of the target that is spread evenly over all classes.
+        axis: Where the classes are.
+
+    Returns:
+        float32, without that axis.
+    """
+    if label_smoothing:
+        targets = targets * (1 - label_smoothing) + label_smoothing / targets.shape[axis]
+    parts = targets * logarithms
+    if gamma:
+        parts *= ops.power(ops.maximum(-ops.expm1(logarithms), _SMALLEST), gamma)
+    return -ops.sum(parts, axis=axis)

@@ -7,13 +7,13 @@ import numpy as np
 import tensorflow as tf
 
 from conveyor.models.losses.segmentation import (
-    VOID,
     PixelCrossentropy,
     RegionLoss,
     SumOfLosses,
     median_frequency,
 )
 from conveyor.models.metrics.boundaries import boundary_f1, boundary_metrics
+from conveyor.models.metrics.mean_iou import MeanIoU
 from conveyor.models.metrics.means import mean_of_defined
 from conveyor.models.metrics.segmentation import confusion, region_metrics
 from conveyor.models.metrics.weighted import Scores
@@ -85,9 +85,7 @@ class Segmentation(Task):
         return SumOfLosses([makers[name]() for name in how.losses])
 
     def metrics(self) -> list[keras.metrics.Metric]:
-        return [
-            keras.metrics.MeanIoU(len(self.classes), name="mean_iou", ignore_class=VOID, sparse_y_pred=False)
-        ]
+        return [MeanIoU(len(self.classes))]
 
     # === serving ===
 
