@@ -65,8 +65,9 @@ class Selection(keras.callbacks.Callback):
             values = self.progress.history.setdefault(name, [None] * before)
             values.append(float(found[name]) if name in found else None)
         without = self.progress.epochs - self.progress.best_epoch
-        is_judged = self._patience is not None and "val_loss" in found
-        if is_judged and self.progress.best_epoch and without >= self._patience:
+        if self._patience is None or "val_loss" not in found:
+            return
+        if self.progress.best_epoch and without >= self._patience:
             self.model.stop_training = True
 
     def on_train_end(self, logs: Logs = None) -> None:
