@@ -121,14 +121,21 @@ class Muon(PerVariable, keras.optimizers.Muon):
         return not self.matrices[self._get_variable_index(variable)]
 
     def zeropower_via_newtonschulz5(self, x, steps):
-        """Returns about U V^T of the matrix U S V^T, as Keras does, but without transposing tall ones."""
-        matrix = tf.cast(_matrix(x), keras.config.dtype_policy().compute_dtype)  # it can be rough
+        """Returns about U V^T of the matrix U S V^T, as Keras does, with its large products taken but twice.
+
+        A step multiplies the matrix M by a polynomial p of its Gram matrix, which becomes p G p: all that is
+        between the first Gram matrix and the last product is of the shorter side.
+        """
+        matrix = tf.cast(_matrix(x), tf.float32)
         tall = matrix.shape[0] > matrix.shape[1]
         matrix /= tf.norm(matrix) + 1e-7
-        for _ in range(steps):
-            gram = tf.matmul(matrix, matrix, transpose_a=tall, transpose_b=not tall)
-            mix = self.muon_b * gram + self.muon_c * tf.matmul(gram, gram)
-            matrix = self.muon_a * matrix + (tf.matmul(matrix, mix) if tall else tf.matmul(mix, matrix))
+        gram = tf.matmul(matrix, matrix, transpose_a=tall, transpose_b=not tall)
+        product = identity = tf.eye(gram.shape[0])
+        for step in range(steps):
+            factor = self.muon_a * identity + self.muon_b * gram + self.muon_c * tf.matmul(gram, gram)
+            product = tf.matmul(product, factor) if step else factor
+            gram = tf.matmul(tf.matmul(factor, gram), factor)
+        matrix = tf.matmul(matrix, product) if tall else tf.matmul(product, matrix)
         return tf.reshape(tf.cast(matrix, x.dtype), x.shape)
 
     def lr_adjust(self, x):
