@@ -181,7 +181,7 @@ def test_muon_looks_for_last_layers_behind_what_has_no_kernels_and_in_nested_mod
     assert turned(Model(image, outputs)) == {"first/kernel", "parted/pointwise_kernel"}
 
 
-@pytest.mark.parametrize("shape", [(3, 3, 4, 8), (5, 8, 3), (1, 1, 8, 4)])
+@pytest.mark.parametrize("shape", [(3, 3, 4, 8), (5, 8, 3), (1, 1, 8, 4), (1, 1, 4, 8), (6, 6)])
 def test_muon_sees_a_kernel_as_a_matrix_with_a_column_for_each_filter(shape):
     random = np.random.default_rng(1)
     start, gradients = random.normal(size=shape), random.normal(size=(3, *shape))
@@ -195,6 +195,21 @@ def test_muon_sees_a_kernel_as_a_matrix_with_a_column_for_each_filter(shape):
         theirs.apply([tf.constant(gradient.reshape(matrix.shape), tf.float32)], [matrix])
     np.testing.assert_allclose(kernel.numpy().reshape(matrix.shape), matrix.numpy(), rtol=1e-5, atol=1e-7)
     assert not np.allclose(kernel.numpy(), start, atol=1e-3)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 16, 32), (16, 64), (64, 16)])
+def test_muon_turns_what_is_small_in_a_gradient_as_keras_does(shape):
+    random = np.random.default_rng(2)
+    matrix = random.normal(size=(int(np.prod(shape[:-1])), shape[-1]))
+    left, sizes, right = np.linalg.svd(matrix, full_matrices=False)
+    sizes = np.geomspace(1.0, 1e-4, len(sizes))  # their squares, in a Gram matrix, are near float32's limit
+    gradient = ((left * sizes) @ right).astype("float32").reshape(shape)
+    ours = Muon(rates=[1.0], decays=[0.0], frozen_steps=[0], matrices=[True])
+    found = ours.zeropower_via_newtonschulz5(tf.constant(gradient), 5).numpy().reshape(matrix.shape)
+    flat = tf.constant(gradient.reshape(matrix.shape))
+    theirs = keras.optimizers.Muon().zeropower_via_newtonschulz5(flat, 5)
+    assert np.linalg.norm(found - theirs) < 0.01 * np.linalg.norm(theirs)
+    assert np.linalg.norm(found, 2) < 1.3
 
 
 def test_sgd_with_momentum_worked_by_hand():
