@@ -1,12 +1,11 @@
 """The layers of a convolutional network: listed from its settings, then made."""
 
 import collections
-import math
 import typing
 
 import keras
 
-from conveyor.models.layers.batch_normalization import BatchNormalization
+from conveyor.models.layers.normalization import normalization
 
 # A layer's name, its kind, and what there is to say about it; kinds and options as in LayerSettings.
 Planned = tuple[str, str, typing.Any]
@@ -127,11 +126,7 @@ class Stack:
         return convolution(**options, **kernels, use_bias=not normed, name=name)
 
     def _make_norm(self, name, kind, channels, **_):
-        if kind == "batch":
-            return BatchNormalization(momentum=_MOMENTUM, name=name)
-        if kind == "layer":
-            return keras.layers.LayerNormalization(name=name)
-        return keras.layers.GroupNormalization(math.gcd(channels, 32), name=name)  # 32 in Wu, He, 2018
+        return normalization(kind, channels, name, momentum=_MOMENTUM)
 
     def _make_activation(self, name, kind, **_):
         return keras.layers.ReLU(name=name) if kind == "relu" else keras.layers.Activation(kind, name=name)

@@ -9,6 +9,8 @@ from conveyor.models.segmentation.blocks import Blocks
 from conveyor.models.segmentation.size import cropped
 from conveyor.models.segmentation.trunk import trunk
 
+_POOLED = {"pooling": "all", "blocks": "last"}
+
 
 @keras.saving.register_keras_serializable("conveyor")
 class FCN(Model):
@@ -28,6 +30,7 @@ class FCN(Model):
         skips: Finer maps that are scored too; with five blocks 0, 1 and 2 are FCN-32s, -16s and -8s; 5 has
             the first block's map before pooling too, in which each place scores the pixels of the stem's
             stride apart.
+        skips_from: "pooling", whose maps are the finer ones, or "blocks": theirs before pooling.
         head_filters: Of the two convolutions before the last map is scored; 0 for none.
         head_kernel: Side of the first of them.
 
@@ -56,6 +59,7 @@ class FCN(Model):
         convolutions=2,
         stem_strides=1,
         skips=2,
+        skips_from="pooling",
         head_filters=256,
         head_kernel=3,
         **kwargs,
@@ -66,7 +70,7 @@ class FCN(Model):
         drop = keras.layers.SpatialDropout2D(dropout, name="dropout")
         # === functional ===
         image = keras.Input(image_shape, name="image")
-        source, maps = trunk(image, backbone, filters, convolutions, blocks, stem, pooled=True)
+        source, maps = trunk(image, backbone, filters, convolutions, blocks, stem, _POOLED[skips_from])
         last, *finer = list(reversed(maps))
         if skips > len(finer):
             raise ValueError(f"expected at most {len(finer)} skips, as there are no more maps. {skips=}")
@@ -103,6 +107,7 @@ class FCN(Model):
             "convolutions": convolutions,
             "stem_strides": stem_strides,
             "skips": skips,
+            "skips_from": skips_from,
             "head_filters": head_filters,
             "head_kernel": head_kernel,
         }

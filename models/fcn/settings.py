@@ -21,6 +21,9 @@ class FCNSettings(SegmenterSettings):
     skips: pydantic.NonNegativeInt = 2
     """Finer maps that are scored too: with five blocks 0 is FCN-32s, 1 is FCN-16s, 2 is FCN-8s, and 5 has the
     first block's map before pooling."""
+    skips_from: typing.Literal["pooling", "blocks"] = "pooling"
+    """Whether the finer maps are those after pooling, as in the paper, or what was pooled: those have seen
+    more around each place. Plays no part with a backbone."""
     head_filters: pydantic.NonNegativeInt = 256
     """Of the two convolutions before the last map is scored; 0 for none."""
     head_kernel: pydantic.PositiveInt = 3

@@ -2,7 +2,7 @@
 
 import keras
 
-from conveyor.models.layers.batch_normalization import BatchNormalization
+from conveyor.models.layers.normalization import normalization
 from conveyor.models.model import Model
 from conveyor.models.resnet.settings import blocks_of
 
@@ -24,6 +24,7 @@ class ResNet(Model):
         width: Filters of the first stage; None for the published 16 or 64.
         zero_gamma: Whether the last normalisation of a block of version 1 starts at 0.
         dropout: Share in [0, 1) of features dropped in training, before the logits.
+        normalization: "batch", or "group" or "layer", which do not mix the images of a batch.
 
     Returns:
         A model from float32 [n, height, width, channels] to logits [n, classes].
@@ -33,7 +34,8 @@ class ResNet(Model):
 
     Source: He et al., "Deep residual learning for image recognition", CVPR 2016, table 1 and section
     4.2; He et al., "Identity mappings in deep residual networks", ECCV 2016, for version 2; Goyal et
-    al., "Accurate, large minibatch SGD", 2017, section 5.1, for the stride of v1.5 and zero gammas.
+    al., "Accurate, large minibatch SGD", 2017, section 5.1, for the stride of v1.5 and zero gammas; He,
+    Girshick, Dollár, "Rethinking ImageNet pre-training", ICCV 2019, for group normalisation in detectors.
     """
 
     def __init__(
@@ -47,25 +49,26 @@ class ResNet(Model):
         width=None,
         zero_gamma=True,
         dropout=0.0,
+        normalization="batch",
         **kwargs,
     ):
         stages, convolutions = blocks_of(depth, stem)
         _check_size(image_shape, stem)
         # === layers ===
-        blocks = _Blocks(version, shortcut, convolutions, zero_gamma)
+        blocks = _Blocks(version, shortcut, convolutions, zero_gamma, normalization)
         filters = width or {"cifar": 16, "imagenet": 64}[stem]
         pool = keras.layers.GlobalAveragePooling2D(name="global_average")
         drop = keras.layers.Dropout(dropout, name="dropout")
         logits = keras.layers.Dense(classes, dtype="float32", name="logits")
         # === functional ===
         inputs = keras.Input(image_shape, name="image")
-        features = _stem(inputs, filters, stem, version)
+        features = _stem(inputs, filters, stem, version, normalization)
         for stage, count in enumerate(stages):
             for number in range(count):
                 strides = 2 if stage and not number else 1
                 features = blocks(features, filters * 2**stage, strides, f"block_{stage + 1}_{number + 1}")
         if version == 2:
-            features = _norm_relu(features, "last")
+            features = _norm_relu(features, normalization, "last")
         pooled = pool(features)
         super().__init__(inputs=inputs, outputs=logits(drop(pooled) if dropout else pooled), **kwargs)
         last = f"block_{len(stages)}_{stages[-1]}"
@@ -81,6 +84,7 @@ class ResNet(Model):
             "width": width,
             "zero_gamma": zero_gamma,
             "dropout": dropout,
+            "normalization": normalization,
         }
 
 
@@ -94,11 +98,11 @@ def _check_size(image_shape, stem):
         )
 
 
-def _stem(features, filters, stem, version):
+def _stem(features, filters, stem, version, kind):
     kernel, strides = {"cifar": (3, 1), "imagenet": (7, 2)}[stem]
     features = _conv(filters, kernel, strides, "stem")(features)
     if version == 1:  # the blocks of version 2 begin with these
-        features = _norm_relu(features, "stem")
+        features = _norm_relu(features, kind, "stem")
     if stem == "cifar":
         return features
     return keras.layers.MaxPooling2D(3, 2, padding="same", name="stem_pool")(features)
@@ -110,15 +114,13 @@ def _conv(filters, kernel_size, strides, name):
     return keras.layers.Conv2D(filters, kernel_size, strides, **shared, name=f"{name}_conv")
 
 
-def _norm(features, name, gamma="ones"):
-    layer = BatchNormalization(
-        momentum=_MOMENTUM, epsilon=_EPSILON, gamma_initializer=gamma, name=f"{name}_norm"
-    )
-    return layer(features)
+def _norm(features, kind, name, gamma="ones"):
+    how = {"momentum": _MOMENTUM, "epsilon": _EPSILON, "gamma_initializer": gamma}
+    return normalization(kind, features.shape[-1], f"{name}_norm", **how)(features)
 
 
-def _norm_relu(features, name):
-    return keras.layers.ReLU(name=f"{name}_relu")(_norm(features, name))
+def _norm_relu(features, kind, name):
+    return keras.layers.ReLU(name=f"{name}_relu")(_norm(features, kind, name))
 
 
 class _Blocks:
@@ -129,11 +131,13 @@ class _Blocks:
         shortcut: "A" or "B".
         convolutions: In a block: 2 of 3x3, or 3 of 1x1, 3x3, 1x1 (a bottleneck, four times as wide).
         zero_gamma: Whether the last normalisation of version 1 starts at 0.
+        kind: Of normalisation.
     """
 
-    def __init__(self, version, shortcut, convolutions, zero_gamma):
+    def __init__(self, version, shortcut, convolutions, zero_gamma, kind):
         self.version = version
         self.shortcut = shortcut
+        self.kind = kind
         self.kernels = {2: (3, 3), 3: (1, 3, 1)}[convolutions]
         self.expansion = {2: 1, 3: 4}[convolutions]
         self.last_gamma = "zeros" if zero_gamma else "ones"
@@ -146,18 +150,18 @@ class _Blocks:
         residual = features
         *first, last = self._convolutions(filters, strides, name)
         for number, conv in enumerate(first, 1):
-            residual = _norm_relu(conv(residual), f"{name}_{number}")
-        residual = _norm(last(residual), f"{name}_{len(self.kernels)}", gamma=self.last_gamma)
+            residual = _norm_relu(conv(residual), self.kind, f"{name}_{number}")
+        residual = _norm(last(residual), self.kind, f"{name}_{len(self.kernels)}", gamma=self.last_gamma)
         skipped = self._skip(features, filters * self.expansion, strides, name)
         total = keras.layers.Add(name=f"{name}_add")([skipped, residual])
         return keras.layers.ReLU(name=f"{name}_relu")(total)
 
     def _version_2(self, features, filters, strides, name):
-        active = _norm_relu(features, f"{name}_0")
+        active = _norm_relu(features, self.kind, f"{name}_0")
         *rest, last = self._convolutions(filters, strides, name)
         residual = active
         for number, conv in enumerate(rest, 1):
-            residual = _norm_relu(conv(residual), f"{name}_{number}")
+            residual = _norm_relu(conv(residual), self.kind, f"{name}_{number}")
         wide = filters * self.expansion
         changes = strides > 1 or features.shape[-1] != wide
         skipped = self._skip(active if changes else features, wide, strides, name)
@@ -182,4 +186,4 @@ class _Blocks:
             kept = keras.layers.MaxPooling2D(1, strides, padding="same", name=f"{name}_subsample")(features)
             return keras.ops.pad(kept, [(0, 0), (0, 0), (0, 0), (missing // 2, missing - missing // 2)])
         skipped = _conv(filters, 1, strides, f"{name}_skip")(features)
-        return _norm(skipped, f"{name}_skip") if self.version == 1 else skipped
+        return _norm(skipped, self.kind, f"{name}_skip") if self.version == 1 else skipped

@@ -36,6 +36,8 @@ class ResNetSettings(Settings):
     """Whether each block starts as the identity. Version 2 has no such scale; its last kernels are as all."""
     dropout: float = pydantic.Field(0.0, ge=0, lt=1)
     """Share of features dropped in training, before the logits."""
+    normalization: typing.Literal["batch", "group", "layer"] = "batch"
+    """`group` and `layer` do not mix the images of a batch, which suits detectors' small batches."""
 
     @pydantic.model_validator(mode="after")
     def _has_a_known_depth(self) -> typing.Self:

@@ -12,6 +12,7 @@ from conveyor.models.segmentation.size import padded
 
 _CLASSIFIER_STRIDE = 32  # no classifier's last maps are coarser
 
+Pooled = typing.Literal["none", "last", "all"]
 Maps = dict[int, keras.KerasTensor]  # level -> map; a place of level 3 is 2^3 = 8 pixels from the next
 
 
@@ -22,7 +23,7 @@ def trunk(
     convolutions: int,
     blocks: Blocks,
     stem: int = 0,
-    pooled: bool = False,
+    pooled: Pooled = "none",
 ) -> tuple[Model | None, Maps]:
     """Returns the classifier that is stood on, if any, and the maps of an image, padded to whole strides.
 
@@ -33,14 +34,14 @@ def trunk(
         convolutions: In each block.
         blocks: Makes them.
         stem: Level of the first block.
-        pooled: Whether the maps are those after each pooling.
+        pooled: Which maps are those after pooling.
 
     Raises:
         ValueError: The classifier cannot be made for such images, or has no feature maps.
     """
     if backbone:
         return classifier_maps(padded(image, _CLASSIFIER_STRIDE), backbone)
-    images = padded(image, 2 ** (stem + len(filters) - (not pooled)))
+    images = padded(image, 2 ** (stem + len(filters) - (pooled == "none")))
     return None, own_maps(images, filters, convolutions, blocks, stem, pooled)
 
 
@@ -50,7 +51,7 @@ def own_maps(
     convolutions: int,
     blocks: Blocks,
     stem: int = 0,
-    pooled: bool = False,
+    pooled: Pooled = "none",
 ) -> Maps:
     """Makes a block for each of `filters`, with pooling between.
 
@@ -60,8 +61,7 @@ def own_maps(
         convolutions: In each block.
         blocks: Makes them.
         stem: Level of the first block: of a convolution with a stride of 2^stem before it, if above 0.
-        pooled: Whether the maps are those after each pooling, and not those before it; the first block's,
-            before any pooling, is there in both cases.
+        pooled: Which maps are those after pooling: "none", "last", one more, or "all" but the first.
     """
     maps: Maps = {}
     features = images
@@ -70,9 +70,10 @@ def own_maps(
     for level, count in enumerate(filters, stem):
         block = blocks(features, count, f"down_{level}", convolutions)
         features = keras.layers.MaxPooling2D(name=f"pool_{level}")(block)
-        maps |= {level + 1: features} if pooled else {level: block}
-        maps.setdefault(stem, block)
-    return dict(sorted(maps.items()))
+        maps.setdefault(level, block)
+        if pooled == "all" or (pooled == "last" and level == stem + len(filters) - 1):
+            maps[level + 1] = features
+    return maps
 
 
 def classifier_maps(images: keras.KerasTensor, backbone: dict[str, typing.Any]) -> tuple[Model, Maps]:

@@ -124,7 +124,7 @@ CASES = {
     },
     "resnet": {"family": "resnet", "depth": 8, "width": 4, "dropout": 0.1},
     "resnet-a": {"family": "resnet", "depth": 8, "width": 3, "shortcut": "A", "zero_gamma": False},
-    "resnet-2": {"family": "resnet", "depth": 8, "width": 4, "version": 2},
+    "resnet-2": {"family": "resnet", "depth": 8, "width": 4, "version": 2, "normalization": "group"},
     "resnet-imagenet": {"family": "resnet", "depth": 18, "width": 4, "stem": "imagenet"},
     "ssd": {
         "family": "ssd",

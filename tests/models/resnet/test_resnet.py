@@ -76,6 +76,16 @@ def test_blocks_start_as_the_identity_if_asked():
 
 
 @pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize(("kind", "mixes"), [("batch", True), ("group", False), ("layer", False)])
+def test_only_batch_normalization_mixes_the_images_of_a_batch(version, kind, mixes):
+    images = np.random.default_rng(0).random((4, 8, 8, 3), dtype=np.float32)
+    model = ResNet((8, 8, 3), 2, depth=8, width=4, version=version, zero_gamma=False, normalization=kind)
+    alone, among = model(images[:1], training=True), model(images, training=True)[:1]
+    assert np.allclose(alone, among, rtol=0, atol=1e-5) is not mixes
+    assert any("moving_mean" in weights.path for weights in model.weights) is mixes
+
+
+@pytest.mark.parametrize("version", [1, 2])
 @pytest.mark.parametrize(
     ("stem", "depth", "side", "maps"), [("cifar", 14, 32, (8, 8, 64)), ("imagenet", 18, 64, (2, 2, 512))]
 )
