@@ -11,7 +11,7 @@ from conveyor.models.metrics.records import join
 from conveyor.models.tasks.task import Metrics, Records, Task
 
 MOST_EXAMPLES = 2000
-_ORDER = ("train", "validation")
+_OTHERS = ("train", "validation")
 
 
 def gap(
@@ -19,9 +19,10 @@ def gap(
     served: typing.Any,
     task: Task,
     settings: EvaluatorSettings,
+    judged: Metrics,
     most: int = MOST_EXAMPLES,
 ) -> dict[str, Metrics]:
-    """Measures a model on what it was trained, selected and judged on, on about as many examples of each.
+    """Measures a model on what it was trained and selected on, to stand beside what it is judged on.
 
     Other splits are left alone: a test split is looked at when it is what the model is judged on.
 
@@ -30,15 +31,21 @@ def gap(
         served: The `serving_default` signature of the exported model.
         task: What the model is for.
         settings: Batch size, bootstrap and seed are used.
-        most: Examples of a split, at the most: every second, third, … of a larger one.
+        judged: The metrics of the split that the model is judged on.
+        most: Examples of each other split, at the most: every second, third, … of a larger one.
 
     Returns:
         Split -> metric name -> {`value`, `low`, `high`}, of the metrics of the whole (those without
         a "/" in their names). Splits without examples are left out.
     """
     splits = examples.properties["splits"]
-    names = [name for name in dict.fromkeys((*_ORDER, settings.judge.split)) if splits.get(name)]
-    return {name: _measure(examples, served, task, settings, name, most) for name in names}
+    others = [name for name in _OTHERS if splits.get(name) and name != settings.judge.split]
+    found = {name: _measure(examples, served, task, settings, name, most) for name in others}
+    found[settings.judge.split] = judged
+    return {
+        name: {key: value for key, value in metrics.items() if "/" not in key}
+        for name, metrics in found.items()
+    }
 
 
 def _measure(
@@ -54,5 +61,4 @@ def _measure(
     records: Records = join(parts)
     resample = "auto" if how.resample == "groups" else how.resample  # not each split must have some
     groups = find_groups(examples, split, records.pop("ids"), resample)
-    found = task.evaluate(records, how.bootstrap, settings.seed, groups)
-    return {name: value for name, value in found.items() if "/" not in name}
+    return task.evaluate(records, how.bootstrap, settings.seed, groups)

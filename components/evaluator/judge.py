@@ -53,6 +53,7 @@ def judge(
             found = predict(examples, served(), task, how)
         save(found, evaluation.predictions_file)
         groups = find_groups(examples, how.split, found.ids, how.resample)
+        metrics = task.evaluate(found.records, how.bootstrap, settings.seed, groups)
         plots = task.plots(found.records, how.bootstrap, settings.seed, groups)
         plots += [
             gallery.plot(evaluation.path, name) for name, gallery in found.galleries.items() if gallery.rows
@@ -65,8 +66,8 @@ def judge(
             "resampled": "examples" if groups is None else "groups",
             "units": len(found.ids) if groups is None else len(np.unique(groups)),
             "classes": task.classes,
-            "metrics": task.evaluate(found.records, how.bootstrap, settings.seed, groups),
-            "gap": gap(examples, served(), task, settings) if how.gap else {},
+            "metrics": metrics,
+            "gap": gap(examples, served(), task, settings, metrics) if how.gap else {},
             "plots": plots,
         }
 
