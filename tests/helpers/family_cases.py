@@ -80,6 +80,7 @@ CASES = {
         "convolutions": 1,
         "stem_strides": 2,
         "skips": 2,
+        "skips_from": "blocks",
         "head_filters": 5,
     },
     "fcn-backbone": {
