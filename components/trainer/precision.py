@@ -5,6 +5,7 @@ import pathlib
 import tensorflow as tf
 
 _CPU_INFO = pathlib.Path("/proc/cpuinfo")
+_FAST = {"amx_bf16", "avx512_bf16"}
 _AMPERE = (8, 0)
 
 
@@ -24,12 +25,12 @@ def policy(name: str, strategy: tf.distribute.Strategy) -> str:
 
 
 def _multiplies_bfloat16(strategy: tf.distribute.Strategy) -> bool:
-    """Whether every device of a strategy has matrix units for bfloat16."""
+    """Whether every device of a strategy multiplies bfloat16 faster than float32."""
     if isinstance(strategy, tf.distribute.TPUStrategy):
         return True
     gpus = tf.config.list_physical_devices("GPU")
     if not gpus or _is_cpu(strategy):
-        return has_amx()
+        return cpu_multiplies_bfloat16()
     details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
     return all(detail.get("compute_capability", (0, 0)) >= _AMPERE for detail in details)
 
@@ -40,13 +41,14 @@ def _is_cpu(strategy: tf.distribute.Strategy) -> bool:
     return one and "CPU" in strategy.extended.worker_devices[0].upper()
 
 
-def has_amx() -> bool:
-    """Whether the CPU has matrix tiles for bfloat16 (Intel's AMX); False where Linux does not tell.
+def cpu_multiplies_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 faster than float32; False where Linux does not tell.
 
-    AVX512_BF16 without AMX, as in AMD's Zen 4, is a different thing: see benchmarks/bench_precision.py.
+    Intel's AMX has matrix tiles for it; AVX512_BF16, as in AMD's Zen 4, takes twice as many numbers an
+    instruction. How much faster networks are is measured in benchmarks/bench_precision.py.
     """
     try:
         lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return False
-    return any(line.startswith("flags") and "amx_bf16" in line.split() for line in lines)
+    return any(line.startswith("flags") and not _FAST.isdisjoint(line.split()) for line in lines)

@@ -4,11 +4,12 @@ import pytest
 import tensorflow as tf
 
 from conveyor.components.trainer import precision
-from conveyor.components.trainer.precision import has_amx, policy
+from conveyor.components.trainer.precision import cpu_multiplies_bfloat16, policy
 
 ONE = tf.distribute.get_strategy()
 XEON = "processor\t: 0\nflags\t\t: fpu sse avx512_bf16 amx_bf16 amx_tile amx_int8\n"
-EPYC = "processor\t: 0\nflags\t\t: fpu sse avx512_bf16\nbugs\t\t: no_amx_bf16 amx_bf16\n"
+EPYC = "processor\t: 0\nflags\t\t: fpu sse avx512f avx512_bf16\n"
+OLDER = "processor\t: 0\nflags\t\t: fpu sse avx512f no_avx512_bf16\nbugs\t\t: amx_bf16 avx512_bf16\n"
 
 
 @pytest.fixture
@@ -37,24 +38,24 @@ def gpus(monkeypatch):
 
 
 def test_named_formats_are_what_they_say_anywhere(cpu):
-    for text in (XEON, EPYC):
+    for text in (XEON, OLDER):
         cpu(text)
         assert policy("float32", ONE) == "float32"
         assert policy("bfloat16", ONE) == "mixed_bfloat16"
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [(XEON, True), (EPYC, False), ("", False), ("Features: asimd", False)]
+    ("text", "expected"), [(XEON, True), (EPYC, True), (OLDER, False), ("", False), ("Features: asimd", False)]
 )
-def test_auto_on_a_cpu_is_bfloat16_where_it_has_tiles(cpu, text, expected):
+def test_auto_on_a_cpu_is_bfloat16_where_it_multiplies_it(cpu, text, expected):
     cpu(text)
-    assert has_amx() == expected
+    assert cpu_multiplies_bfloat16() == expected
     assert policy("auto", ONE) == ("mixed_bfloat16" if expected else "float32")
 
 
-def test_without_a_word_of_linux_there_are_no_tiles(tmp_path, monkeypatch):
+def test_without_a_word_of_linux_it_does_not(tmp_path, monkeypatch):
     monkeypatch.setattr(precision, "_CPU_INFO", tmp_path / "none")
-    assert not has_amx()
+    assert not cpu_multiplies_bfloat16()
 
 
 @pytest.mark.parametrize(
