@@ -45,7 +45,8 @@ def test_named_formats_are_what_they_say_anywhere(cpu):
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [(XEON, True), (EPYC, True), (OLDER, False), ("", False), ("Features: asimd", False)]
+    ("text", "expected"),
+    [(XEON, True), (EPYC, True), (OLDER, False), ("", False), ("Features: asimd", False)],
 )
 def test_auto_on_a_cpu_is_bfloat16_where_it_multiplies_it(cpu, text, expected):
     cpu(text)
