@@ -7,9 +7,9 @@ from conveyor.models.model import Model
 from conveyor.models.ops.upsampling import BilinearUpsampling
 from conveyor.models.segmentation.blocks import Blocks
 from conveyor.models.segmentation.size import cropped
-from conveyor.models.segmentation.trunk import trunk
+from conveyor.models.segmentation.trunk import Pooled, trunk
 
-_POOLED = {"pooling": "all", "blocks": "last"}
+_POOLED: dict[str, Pooled] = {"pooling": "all", "blocks": "last"}
 
 
 @keras.saving.register_keras_serializable("conveyor")
