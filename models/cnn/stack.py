@@ -5,7 +5,7 @@ import typing
 
 import keras
 
-from conveyor.models.layers.normalization import normalization
+from conveyor.models.layers.normalization import normalization_layer
 
 # A layer's name, its kind, and what there is to say about it; kinds and options as in LayerSettings.
 Planned = tuple[str, str, typing.Any]
@@ -126,7 +126,7 @@ class Stack:
         return convolution(**options, **kernels, use_bias=not normed, name=name)
 
     def _make_norm(self, name, kind, channels, **_):
-        return normalization(kind, channels, name, momentum=_MOMENTUM)
+        return normalization_layer(kind, channels, name, _MOMENTUM)
 
     def _make_activation(self, name, kind, **_):
         return keras.layers.ReLU(name=name) if kind == "relu" else keras.layers.Activation(kind, name=name)

@@ -10,7 +10,9 @@ from conveyor.models.layers.batch_normalization import BatchNormalization
 _GROUPS = 32  # Wu, He, section 3; fewer where channels do not divide
 
 
-def normalization(kind: str, channels: int, name: str, **options: typing.Any) -> keras.Layer:
+def normalization_layer(
+    kind: str, channels: int, name: str, momentum: float, **options: typing.Any
+) -> keras.Layer:
     """Returns a layer that normalises maps and then scales and moves each channel.
 
     Args:
@@ -18,14 +20,14 @@ def normalization(kind: str, channels: int, name: str, **options: typing.Any) ->
             pixels of an image and a part of its channels; "layer": over the channels of each pixel.
         channels: Of the maps.
         name: Of the layer.
-        options: Of the layer, such as `momentum` (of "batch", without meaning for the others) and `epsilon`.
+        momentum: Of the moving statistics of "batch", in [0, 1).
+        options: Of the layer, such as `epsilon`; what all three take.
 
     Source: Ioffe, Szegedy, "Batch Normalization", ICML 2015; Wu, He, "Group Normalization", ECCV 2018; Ba,
     Kiros, Hinton, "Layer Normalization", 2016.
     """
     if kind == "batch":
-        return BatchNormalization(name=name, **options)
-    options.pop("momentum", None)
+        return BatchNormalization(momentum=momentum, name=name, **options)
     if kind == "layer":
         return keras.layers.LayerNormalization(name=name, **options)
     return keras.layers.GroupNormalization(math.gcd(channels, _GROUPS), name=name, **options)

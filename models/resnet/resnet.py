@@ -2,7 +2,7 @@
 
 import keras
 
-from conveyor.models.layers.normalization import normalization
+from conveyor.models.layers.normalization import normalization_layer
 from conveyor.models.model import Model
 from conveyor.models.resnet.settings import blocks_of
 
@@ -115,8 +115,8 @@ def _conv(filters, kernel_size, strides, name):
 
 
 def _norm(features, kind, name, gamma="ones"):
-    how = {"momentum": _MOMENTUM, "epsilon": _EPSILON, "gamma_initializer": gamma}
-    return normalization(kind, features.shape[-1], f"{name}_norm", **how)(features)
+    how = {"epsilon": _EPSILON, "gamma_initializer": gamma}
+    return normalization_layer(kind, features.shape[-1], f"{name}_norm", _MOMENTUM, **how)(features)
 
 
 def _norm_relu(features, kind, name):

@@ -18,31 +18,26 @@ def scored(**arguments):
 
 
 @pytest.mark.parametrize(
-    ("skips", "levels"),
+    ("skips_from", "skips", "levels"),
     [
         # level 3 is the last block's map after pooling: 64 / 2^3 = 8
-        (0, {3: (8, 5)}),
-        (1, {3: (8, 5), 2: (16, 4)}),
-        (2, {3: (8, 5), 2: (16, 4), 1: (32, 3)}),
-        (3, {3: (8, 5), 2: (16, 4), 1: (32, 3), 0: (64, 3)}),
-    ],
-)
-def test_skips_from_pooling_are_maps_after_it(skips, levels):
-    assert scored(skips=skips) == levels
-
-
-@pytest.mark.parametrize(
-    ("skips", "levels"),
-    [
-        (0, {3: (8, 5)}),
+        ("pooling", 0, {3: (8, 5)}),
+        ("pooling", 1, {3: (8, 5), 2: (16, 4)}),
+        ("pooling", 2, {3: (8, 5), 2: (16, 4), 1: (32, 3)}),
+        ("pooling", 3, {3: (8, 5), 2: (16, 4), 1: (32, 3), 0: (64, 3)}),
         # as large as above, but each is the output of one block more
-        (1, {3: (8, 5), 2: (16, 5)}),
-        (2, {3: (8, 5), 2: (16, 5), 1: (32, 4)}),
-        (3, {3: (8, 5), 2: (16, 5), 1: (32, 4), 0: (64, 3)}),
+        ("blocks", 0, {3: (8, 5)}),
+        ("blocks", 1, {3: (8, 5), 2: (16, 5)}),
+        ("blocks", 2, {3: (8, 5), 2: (16, 5), 1: (32, 4)}),
+        ("blocks", 3, {3: (8, 5), 2: (16, 5), 1: (32, 4), 0: (64, 3)}),
     ],
 )
-def test_skips_from_blocks_are_what_was_pooled(skips, levels):
-    assert scored(skips=skips, skips_from="blocks") == levels
+def test_skips_are_maps_after_pooling_or_what_was_pooled(skips_from, skips, levels):
+    assert scored(skips=skips, skips_from=skips_from) == levels
+
+
+def test_skips_are_from_pooling_unless_told():
+    assert scored(skips=2) == scored(skips=2, skips_from="pooling")
 
 
 def test_with_a_stem_all_maps_are_as_much_smaller():
