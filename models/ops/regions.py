@@ -182,10 +182,10 @@ def _crop(
 ) -> tf.Tensor:
     samples = [bins * ratio for bins in size]
     sides = tf.shape(features)[1:3]
-    padded = tf.cast(features, tf.float32)
-    for axis in (1, 2):  # the border once more on each side, as a sample there counts
-        index = tf.clip_by_value(tf.range(-1, sides[axis - 1] + 1), 0, sides[axis - 1] - 1)
-        padded = tf.gather(padded, index, axis=axis)
+    # the border once more on each side, as a sample there counts
+    rows, columns = (tf.clip_by_value(tf.range(-1, side + 1), 0, side - 1) for side in tf.unstack(sides))
+    table = tf.reshape(features, [tf.shape(features)[0], -1, features.shape[-1]])
+    padded = tf.gather(tf.cast(table, tf.float32), rows[:, tf.newaxis] * sides[1] + columns, axis=1)
     last = tf.cast(sides + 1, tf.float32)
     low, high = boxes[:, 1::-1], boxes[:, :1:-1]  # y and x
     inset = 0.5 * (high - low) / tf.constant(samples, tf.float32)
