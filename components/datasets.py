@@ -39,7 +39,17 @@ def read_split(examples: Examples, split: str, rows: range | None = None) -> tf.
         dataset = _in_place(examples, split).skip(wanted.start).take(len(wanted))
     else:
         dataset = _copied(examples, f"{split}[{wanted.start}:{wanted.stop}]" if rows else split)
-    return dataset.apply(tf.data.experimental.assert_cardinality(len(wanted)))
+    return untuned(dataset.apply(tf.data.experimental.assert_cardinality(len(wanted))))
+
+
+def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Returns a data set whose AUTOTUNE is the number of processors, 16 at the most, from first to last.
+
+    What tunes wakes ever more seldom, in the end once a minute, and an iterator that ends waits for it.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)
 
 
 def read_learned(examples: Examples, split: str, task: Task) -> tf.data.Dataset:

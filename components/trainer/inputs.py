@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from conveyor.components.artifacts import Examples, TransformGraph
+from conveyor.components.datasets import untuned
 from conveyor.components.trainer.balance import balanced_order, class_weights
 from conveyor.components.trainer.decoded import Decoded, fold
 from conveyor.components.trainer.settings import TrainerSettings
@@ -70,11 +71,8 @@ class TrainingInput:
         batches = tf.data.Dataset.zip(numbers, drawn)
         options = tf.data.Options()
         options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.DATA
-        return (
-            batches.map(self._make, num_parallel_calls=tf.data.AUTOTUNE)
-            .prefetch(tf.data.AUTOTUNE)
-            .with_options(options)
-        )
+        made = batches.map(self._make, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+        return untuned(made.with_options(options))
 
     def _balanced_order(self, epoch: tf.Tensor) -> tf.Tensor:
         order = tf.numpy_function(
@@ -114,7 +112,7 @@ def evaluation_input(
         return task.inputs_and_targets(decoded.normalize(batch), fold(seed, number))
 
     batches = decoded.in_order(batch_size).enumerate()
-    return batches.map(make, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE)
+    return untuned(batches.map(make, num_parallel_calls=tf.data.AUTOTUNE).prefetch(tf.data.AUTOTUNE))
 
 
 def _augmentation(settings: TrainerSettings) -> Augmentation:

@@ -74,6 +74,16 @@ def test_training_input_is_every_example_once_an_epoch_in_orders_of_the_seed(run
     assert order_of(epochs_of(run, training(seed=4, epochs=2))[0], reference) != orders[0]
 
 
+@pytest.mark.usefixtures("cache")
+def test_no_iterator_has_a_tuning_thread_that_its_end_waits_for(run):
+    source = TrainingInput(run.examples, run.graph, TASK, training(epochs=2))
+    judged = evaluation_input(run.examples, run.graph, TASK, "test", 7)
+    for dataset in (source.dataset(), judged, read_split(run.examples, "test")):
+        assert dataset.options().autotune.enabled is False
+    shared = tf.data.experimental.AutoShardPolicy.DATA
+    assert source.dataset().options().experimental_distribute.auto_shard_policy == shared
+
+
 def test_batches_are_full_but_for_the_last(run):
     for batches in epochs_of(run, training(epochs=2)):
         assert [len(targets) for _, targets in batches] == [10, 10, 10, 10, 8]
