@@ -43,9 +43,10 @@ def read_split(examples: Examples, split: str, rows: range | None = None) -> tf.
 
 
 def untuned(dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Returns a data set whose AUTOTUNE is the number of processors, 16 at the most, from first to last.
+    """Returns a data set without tf.data's tuning: AUTOTUNE is the number of processors, 16 at the most.
 
-    What tunes wakes ever more seldom, in the end once a minute, and an iterator that ends waits for it.
+    The thread that tunes sleeps twice as long each time, up to a minute, and an iterator that is deleted
+    may have to wait until it wakes.
     """
     options = tf.data.Options()
     options.autotune.enabled = False
