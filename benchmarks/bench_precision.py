@@ -3,7 +3,8 @@
     python benchmarks/bench_precision.py [PAIRS]
 
 Prints the median ratio of speeds for networks from small to wide, and what `precision: auto` takes on this
-machine. bfloat16 must be 1.3 times as fast on a CPU with AMX or AVX512_BF16 at reasonable width.
+machine. At reasonable width, bfloat16 must be 1.3 times as fast where
+it takes that, and no faster elsewhere.
 """
 
 import statistics

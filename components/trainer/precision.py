@@ -5,7 +5,7 @@ import pathlib
 import tensorflow as tf
 
 _CPU_INFO = pathlib.Path("/proc/cpuinfo")
-_FAST = {"amx_bf16", "avx512_bf16"}
+_AMD = "AuthenticAMD"
 _AMPERE = (8, 0)
 
 
@@ -44,11 +44,15 @@ def _is_cpu(strategy: tf.distribute.Strategy) -> bool:
 def cpu_multiplies_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16 faster than float32; False where Linux does not tell.
 
-    Intel's AMX has matrix tiles for it; AVX512_BF16, as in AMD's Zen 4, takes twice as many numbers an
-    instruction. How much faster networks are is measured in benchmarks/bench_precision.py.
+    Intel's AMX has matrix tiles for it, and AVX512_BF16 is faster than float32 on AMD's CPUs since Zen 4. On
+    Intel's, whose AMX a virtual machine may hide, it is slower. How fast networks are on each is measured
+    in benchmarks/bench_precision.py.
     """
     try:
-        lines = _CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines()
+        text = _CPU_INFO.read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
-    return any(line.startswith("flags") and not _FAST.isdisjoint(line.split()) for line in lines)
+    lines = (line.partition(":") for line in text.splitlines())
+    told = {name.strip(): value.split() for name, _, value in lines}
+    flags = told.get("flags", [])
+    return "amx_bf16" in flags or ("avx512_bf16" in flags and _AMD in told.get("vendor_id", []))

@@ -76,7 +76,7 @@ class FitSettings(Settings):
     """Draw as many examples of each class, some of them more than once an epoch, others not in each."""
     precision: typing.Literal["auto", "float32", "bfloat16"] = "auto"
     """Of layers; weights are float32. `auto` is bfloat16 where the hardware is made for it: TPUs, GPUs since
-    Ampere, CPUs with AMX or AVX512_BF16."""
+    Ampere, CPUs with AMX, and AMD's with AVX512_BF16."""
     strategy: typing.Literal["auto", "cpu", "gpu", "mirrored", "multi_worker", "tpu"] = "auto"
     """Where training runs. `auto` takes the TPU, all GPUs, the one GPU, or the CPU, what there is first;
     multi_worker reads TF_CONFIG."""

@@ -7,9 +7,11 @@ from conveyor.components.trainer import precision
 from conveyor.components.trainer.precision import cpu_multiplies_bfloat16, policy
 
 ONE = tf.distribute.get_strategy()
-XEON = "processor\t: 0\nflags\t\t: fpu sse avx512_bf16 amx_bf16 amx_tile amx_int8\n"
-EPYC = "processor\t: 0\nflags\t\t: fpu sse avx512f avx512_bf16\n"
-OLDER = "processor\t: 0\nflags\t\t: fpu sse avx512f no_avx512_bf16\nbugs\t\t: amx_bf16 avx512_bf16\n"
+INTEL, AMD = "processor\t: 0\nvendor_id\t: GenuineIntel\n", "processor\t: 0\nvendor_id\t: AuthenticAMD\n"
+XEON = INTEL + "flags\t\t: fpu sse avx512_bf16 amx_bf16 amx_tile amx_int8\n"
+WITHOUT_AMX = INTEL + "flags\t\t: fpu sse avx512f avx512_bf16 avx512_fp16\n"
+EPYC = AMD + "flags\t\t: fpu sse avx512f avx512_bf16\n"
+OLDER = AMD + "flags\t\t: fpu sse avx512f no_avx512_bf16\nbugs\t\t: amx_bf16 avx512_bf16\n"
 
 
 @pytest.fixture
@@ -46,7 +48,15 @@ def test_named_formats_are_what_they_say_anywhere(cpu):
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [(XEON, True), (EPYC, True), (OLDER, False), ("", False), ("Features: asimd", False)],
+    [
+        (XEON, True),
+        (EPYC, True),
+        (WITHOUT_AMX, False),
+        (OLDER, False),
+        ("flags\t: avx512_bf16", False),
+        ("", False),
+        ("Features: asimd", False),
+    ],
 )
 def test_auto_on_a_cpu_is_bfloat16_where_it_multiplies_it(cpu, text, expected):
     cpu(text)
