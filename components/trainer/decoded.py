@@ -12,10 +12,12 @@ from conveyor.components.facts import read_facts
 from conveyor.components.trainer.windows import Flat, Windows
 from conveyor.components.transform.graph import load
 from conveyor.models.tasks.task import Batch, Task
+from conveyor.pipeline.errors import UserError
 
 _CACHE_BYTES = 1 << 30  # decoded splits up to this size are kept in memory
 _SHUFFLE_BYTES = 256 << 20
 _SHUFFLE_EXAMPLES = 20_000
+_PLACES = {"segmentation_masks", "bounding_boxes"}  # annotations that tell where something is
 
 
 class Decoded:
@@ -30,13 +32,20 @@ class Decoded:
         task: Says what else an example has.
         split: Which split.
         cache: "memory" keeps all in memory, "off" nothing, "auto" what fits.
+        foreground: Share of windows around something, see `Windows`.
 
     Raises:
-        UserError: The split is empty.
+        UserError: The split is empty, or there are no windows, or nothing that they could be around.
     """
 
     def __init__(
-        self, examples: Examples, transform_graph: TransformGraph, task: Task, split: str, cache: str = "auto"
+        self,
+        examples: Examples,
+        transform_graph: TransformGraph,
+        task: Task,
+        split: str,
+        cache: str = "auto",
+        foreground: float = 0.0,
     ):
         self._examples, self._split = examples, split
         preprocessing, document = load(transform_graph.saved_model), transform_graph.read()
@@ -46,10 +55,18 @@ class Decoded:
             return {"images": pixels, **task.annotations(example, frame, tf.shape(pixels)[:2])}
 
         self._preprocessing, self._decode = preprocessing, decode
-        self._windows = Windows(document) if document["resize"] == "none" else None
+        self._windows = Windows(document, foreground) if document["resize"] == "none" else None
         self._records = read_learned(examples, split, task)
         self.count = int(self._records.cardinality())
         self._spec = self._records.map(decode).element_spec
+        if foreground and not (self._windows and _PLACES & self._spec.keys()):
+            raise UserError(
+                "trainer.foreground is for windows of images with masks or boxes",
+                expected="transform.resize: none, and a task on masks or boxes",
+                received=f"transform.resize: {document['resize']}, and {', '.join(sorted(self._spec))}",
+                where="trainer.foreground in the config",
+                fix="leave it out",
+            )
         is_kept = cache == "memory" or (cache == "auto" and self._bytes() <= _CACHE_BYTES)
         self._flat = self._read_flat() if is_kept and self._windows else None
         self._kept = self._read_all() if is_kept and not self._windows else None

@@ -27,7 +27,8 @@ class TrainingInput:
         settings: Of training.
 
     Raises:
-        UserError: The split is empty, or the augmentation names a layer or an argument that is not there.
+        UserError: The split is empty, the augmentation names a layer or an argument that is not there, or
+            the data has no labels to balance by, or no windows to be around something.
     """
 
     def __init__(
@@ -35,7 +36,7 @@ class TrainingInput:
     ):
         how = settings.fit
         self._augment = _augmentation(settings) if settings.augment else None
-        self._decoded = Decoded(examples, transform_graph, task, "train", how.cache)
+        self._decoded = Decoded(examples, transform_graph, task, "train", how.cache, how.foreground)
         self._task = task
         self._batch_size, self._epochs = how.batch_size, how.epochs
         self._number, self._seed = settings.seed, _seed(settings.seed)

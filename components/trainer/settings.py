@@ -74,6 +74,10 @@ class FitSettings(Settings):
     """Weigh the loss of an example by the rarity of its class, so that all classes count the same."""
     sampling: typing.Literal["none", "balanced"] = "none"
     """Draw as many examples of each class, some of them more than once an epoch, others not in each."""
+    foreground: float = pydantic.Field(0.0, ge=0, le=1)
+    """Share of training windows (`transform.resize: none`) that are around something of a random class that
+    the image has, as in nnU-Net: a pixel not of the first class, or the centre of a box. The others are
+    from anywhere. Helps where most of an image is background."""
     precision: typing.Literal["auto", "float32", "bfloat16"] = "auto"
     """Of layers; weights are float32. `auto` is bfloat16 where the hardware is made for it: TPUs, GPUs since
     Ampere, CPUs with AMX, and AMD's with AVX512_BF16."""

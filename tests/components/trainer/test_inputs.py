@@ -157,6 +157,12 @@ def test_balance_is_refused_where_the_task_is_not_on_one_class_an_image(run, how
         TrainingInput(run.examples, run.graph, Objects(), training(epochs=1, **how))
 
 
+@pytest.mark.parametrize("task", [Objects(), TASK], ids=["boxes", "classes"])
+def test_foreground_is_refused_where_there_are_no_windows(run, task):
+    with pytest.raises(UserError, match="windows of images with masks or boxes"):
+        TrainingInput(run.examples, run.graph, task, training(epochs=1, foreground=0.5))
+
+
 @pytest.mark.parametrize("cache", ["memory", "off"])
 def test_examples_with_fewer_objects_are_filled_up(run, cache):
     source = TrainingInput(run.examples, run.graph, Objects(), training(cache=cache, epochs=1))

@@ -16,6 +16,7 @@ from conveyor.components.trainer.windows import Windows
 from conveyor.components.transform.settings import TransformSettings
 from conveyor.components.transform.stage import transform
 from conveyor.models.tasks.settings import SegmentationSettings
+from conveyor.pipeline.errors import UserError
 from conveyor.pipeline.stage import Context
 
 SIZES = [(9, 14), (20, 6), (5, 5), (16, 16)]  # height, width; windows are 8x7
@@ -103,9 +104,10 @@ def test_kept_or_read_the_windows_are_those_of_the_seed(data):
 
 @pytest.mark.parametrize("cache", ["memory", "off"])
 @pytest.mark.parametrize("first", [2, 4])
-def test_training_goes_on_at_any_step(data, cache, first):
-    whole = batches_of(data, cache=cache, augment=AUGMENT)
-    rest = batches_of(data, first, cache=cache, augment=AUGMENT)
+@pytest.mark.parametrize("foreground", [0.0, 0.5])
+def test_training_goes_on_at_any_step(data, cache, first, foreground):
+    whole = batches_of(data, cache=cache, augment=AUGMENT, foreground=foreground)
+    rest = batches_of(data, first, cache=cache, augment=AUGMENT, foreground=foreground)
     assert len(rest) == 6 - first
     for (images, masks), (same, same_masks) in zip(whole[first:], rest, strict=True):
         np.testing.assert_array_equal(images, same)
@@ -147,3 +149,70 @@ def test_boxes_are_cut_with_their_image():
         assert found["bounding_boxes"]["boxes"].numpy().tolist() == [wanted, [-1] * 4]
         assert found["bounding_boxes"]["labels"].numpy().tolist() == [5, -1]
     assert seen == {0, 1, 2, 3, 4}
+
+
+def test_foreground_is_refused_where_nothing_tells_what_it_is(data, monkeypatch):
+    examples, graph = data
+    task = task_for(TASK, examples)
+    monkeypatch.setattr(task, "annotations", lambda *_: {})
+    with pytest.raises(UserError, match="windows of images with masks or boxes"):
+        TrainingInput(examples, graph, task, training(epochs=1, foreground=0.5))
+
+
+SIDE = 4  # of windows of 20x20 images
+AROUND = {"height": SIDE, "width": SIDE, "stride": 1, "fill": [0, 0]}
+
+
+def corners_of(foreground, annotations, seeds):
+    """Returns the corner of the window that each seed gives; pixels tell where they are."""
+    windows = Windows(AROUND, foreground)
+    example = {"images": tf.constant(np.moveaxis(np.indices((20, 20)), 0, -1).astype(np.uint8))}
+    found = [windows.cut({**example, **annotations}, tf.constant([seed, 7])) for seed in range(seeds)]
+    return [tuple(one["images"][0, 0].numpy().tolist()) for one in found]
+
+
+def mask_of(**pixels):
+    """Returns a mask with classes at (row, column); a part of the rest is void."""
+    mask = np.zeros((20, 20, 1), np.uint8)
+    mask[15:] = 255
+    for name, (rows, columns) in pixels.items():
+        mask[rows, columns] = int(name.removeprefix("class_"))
+    return {"segmentation_masks": tf.constant(mask)}
+
+
+def test_windows_are_around_pixels_of_each_class_alike():
+    """One pixel of a class counts as much as 36 of another: about 100 windows of 200 (7 to a deviation)."""
+    masks = mask_of(class_1=(10, 10), class_2=(slice(2, 8), slice(12, 18)))
+    found = corners_of(1.0, masks, 200)
+    centres = {(row + SIDE // 2, column + SIDE // 2) for row, column in found}
+    block = {(row, column) for row in range(2, 8) for column in range(12, 18)}
+    assert centres <= block | {(10, 10)}
+    assert len(centres & block) > 25
+    assert 70 < found.count((8, 8)) < 130
+
+
+def test_the_other_windows_are_where_they_were():
+    """Of 300 windows a share of 0.3 is 90 (8 to a deviation)."""
+    masks = mask_of(class_3=(10, 10))
+    anywhere, some = corners_of(0.0, masks, 300), corners_of(0.3, masks, 300)
+    moved = [one for one, before in zip(some, anywhere, strict=True) if one != before]
+    assert set(moved) == {(8, 8)}
+    assert 60 < len(moved) < 120
+
+
+def test_windows_are_from_anywhere_where_there_is_nothing():
+    nothing = {"boxes": -tf.ones([2, 4]), "labels": tf.constant([-1, -1])}
+    for annotations in (mask_of(), {"bounding_boxes": nothing}, {**mask_of(), "bounding_boxes": nothing}):
+        assert corners_of(1.0, annotations, 30) == corners_of(0.0, annotations, 30)
+
+
+def test_windows_stay_within_the_image():
+    assert set(corners_of(1.0, mask_of(class_1=(0, 19)), 5)) == {(0, 20 - SIDE)}
+
+
+def test_windows_are_around_centres_of_boxes():
+    """The box from x 2 to 6 and y 11 to 16 has its centre at row 13.5 and column 4: from row 11, column 2."""
+    boxes = {"boxes": tf.constant([[-1.0] * 4, [2.0, 11.0, 6.0, 16.0]]), "labels": tf.constant([-1, 5])}
+    assert set(corners_of(1.0, {"bounding_boxes": boxes}, 5)) == {(11, 2)}
+    instances = mask_of(class_9=(3, 3))  # whose values are no classes
+    assert set(corners_of(1.0, {"bounding_boxes": boxes, **instances}, 5)) == {(11, 2)}
