@@ -44,7 +44,7 @@ def draw(
     """
     task, plots = fitted.task, _anchors(fitted, examples, transform_graph)
     if settings.augment:
-        decoded = Decoded(examples, transform_graph, task, "train", "off")
+        decoded = Decoded(examples, transform_graph, task, "train", "off", settings.fit.foreground)
         batch = _arrays(next(iter(decoded.as_trained(_MIXED))))
         plots.append(preview(batch, Augmentation(settings.augment, settings.seed), model.path, task.classes))
     split = "validation" if examples.properties["splits"].get("validation") else "train"

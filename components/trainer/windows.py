@@ -146,11 +146,15 @@ def _something(example: Batch, draws: tf.Tensor, otherwise: tf.Tensor) -> tf.Ten
     if "bounding_boxes" in example:
         boxes, labels = example["bounding_boxes"]["boxes"], example["bounding_boxes"]["labels"]
         counts = tf.math.bincount(labels + 1)[1:]  # without padding
-        places = lambda index: tf.boolean_mask((boxes[:, 1::-1] + boxes[:, :1:-1]) / 2, labels == index)  # noqa: E731
+
+        def places(index: tf.Tensor) -> tf.Tensor:
+            return tf.boolean_mask((boxes[:, 1::-1] + boxes[:, :1:-1]) / 2, labels == index)
     else:
         mask = example["segmentation_masks"]
         counts = tf.math.bincount(tf.cast(mask, tf.int32), minlength=VOID)[1:VOID]
-        places = lambda index: tf.where(mask[..., 0] == tf.cast(index + 1, tf.uint8))  # noqa: E731
+
+        def places(index: tf.Tensor) -> tf.Tensor:
+            return tf.where(mask[..., 0] == tf.cast(index + 1, tf.uint8))
 
     def something() -> tf.Tensor:
         index = _pick(tf.where(counts > 0)[:, 0], draws[0])
