@@ -3,8 +3,7 @@
     python benchmarks/bench_precision.py [PAIRS]
 
 Prints the median ratio of speeds for networks from small to wide, and what `precision: auto` takes on this
-machine. At reasonable width, bfloat16 must be 1.3 times as fast where
-it takes that, and no faster elsewhere.
+machine. At reasonable width, bfloat16 must be 1.3 times as fast where it takes that, and no faster elsewhere.
 """
 
 import statistics

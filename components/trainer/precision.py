@@ -44,9 +44,8 @@ def _is_cpu(strategy: tf.distribute.Strategy) -> bool:
 def cpu_multiplies_bfloat16() -> bool:
     """Whether the CPU multiplies bfloat16 faster than float32; False where Linux does not tell.
 
-    Intel's AMX has matrix tiles for it, and AVX512_BF16 is faster than float32 on AMD's CPUs since Zen 4. On
-    Intel's, whose AMX a virtual machine may hide, it is slower. How fast networks are on each is measured
-    in benchmarks/bench_precision.py.
+    Intel's AMX has matrix tiles for it. AVX512_BF16 was measured to be faster than float32 on AMD's Zen 4,
+    and slower on an Intel CPU without AMX, which a virtual machine may hide: benchmarks/bench_precision.py.
     """
     try:
         text = _CPU_INFO.read_text(encoding="utf-8", errors="replace")
