@@ -1,6 +1,8 @@
 """Examples as tf.data, read through TFDS; images stay encoded."""
 
+import concurrent.futures
 import functools
+import itertools
 import typing
 
 import numpy as np
@@ -151,6 +153,8 @@ def replay(
 ) -> typing.Iterator[tuple[dict[str, typing.Any], dict[str, typing.Any]]]:
     """Yields examples and what a served model answers to their bytes, batch by batch.
 
+    The model is asked about the next batch, in a thread, while the caller judges one.
+
     Args:
         served: The `serving_default` signature of a SavedModel.
         dataset: What `read_split` returns.
@@ -165,14 +169,18 @@ def replay(
     def wanted(example: dict[str, tf.Tensor]) -> dict[str, typing.Any]:
         return {"image": task.request(example), "id": example["id"], "truth": task.truth(example)}
 
-    asked = dataset.map(wanted, num_parallel_calls=tf.data.AUTOTUNE)
-    for batch in batch_filled(asked, batch_size).prefetch(2):
+    def answered(batch: dict[str, typing.Any]) -> tuple[dict[str, typing.Any], dict[str, typing.Any]]:
         outputs = served(images=batch["image"])
         arrays = tf.nest.map_structure(lambda tensor: tensor.numpy(), batch)
-        yield (
-            {**arrays, "id": as_unicode(arrays["id"])},
-            {name: as_unicode(tensor.numpy()) for name, tensor in outputs.items()},
-        )
+        found = {name: as_unicode(tensor.numpy()) for name, tensor in outputs.items()}
+        return {**arrays, "id": as_unicode(arrays["id"])}, found
+
+    asked = dataset.map(wanted, num_parallel_calls=tf.data.AUTOTUNE)
+    with concurrent.futures.ThreadPoolExecutor(1) as ahead:
+        batches = batch_filled(asked, batch_size).prefetch(2)
+        answers = (ahead.submit(answered, batch) for batch in batches)
+        for answer, _ in itertools.pairwise(itertools.chain(answers, [None])):
+            yield answer.result()  # type: ignore[union-attr]
 
 
 def batch_filled(dataset: tf.data.Dataset, size: int) -> tf.data.Dataset:

@@ -92,32 +92,29 @@ def _make_run(model: keras.Model, done: tf.Variable, waited: tf.Variable) -> typ
 
     compiled = tf.function(one_step, reduce_retracing=True, jit_compile=model.jit_compile)
 
-    def step(batch: typing.Any) -> tf.Operation:
-        with tf.control_dependencies([compiled(batch)]):
-            return done.assign_add(1, read_value=False)
-
-    def timed_step(iterator: typing.Any, after: tf.Tensor, count: tf.Tensor) -> None:
-        with tf.control_dependencies([after]):
-            began = _now()
-        with tf.control_dependencies([began]):
-            batch = iterator.get_next()
-        with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
-            waited.assign_add((_now() - began) * tf.cast(count, tf.float64))
-        step(batch)
-
     @tf.function(reduce_retracing=True, autograph=False)
     def run(iterator: typing.Any, count: tf.Tensor) -> dict[str, tf.Tensor]:
-        def body(number: tf.Tensor) -> list[tf.Tensor]:
-            with tf.control_dependencies([step(iterator.get_next())]):
+        def body(number: tf.Tensor) -> list[tf.Tensor]:  # once in the graph: it takes long to prepare
+            is_last = tf.equal(number, count - 1)
+            began = _clock(is_last)
+            with tf.control_dependencies([began]):
+                batch = iterator.get_next()
+            with tf.control_dependencies(tf.nest.flatten(batch, expand_composites=True)):
+                took = _clock(is_last) - began
+            with tf.control_dependencies([compiled(batch)]):
+                counted = [done.assign_add(1, read_value=False)]
+            counted += [waited.assign_add(took * tf.cast(count, tf.float64), read_value=False)]
+            with tf.control_dependencies(counted):
                 return [number + 1]
 
-        (ran,) = tf.while_loop(lambda number: number < count - 1, body, [tf.constant(0)])
-        timed_step(iterator, ran, count)
-        return model.get_metrics_result()
+        (ran,) = tf.while_loop(lambda number: number < count, body, [tf.constant(0)])
+        with tf.control_dependencies([ran]):
+            return model.get_metrics_result()
 
     return run
 
 
-def _now() -> tf.Tensor:
-    """Returns the time in seconds; `tf.timestamp` is forbidden where operations are deterministic."""
-    return tf.numpy_function(time.monotonic, [], tf.float64)
+def _clock(is_wanted: tf.Tensor) -> tf.Tensor:
+    """Returns the time in seconds, or 0; `tf.timestamp` is forbidden where operations are deterministic."""
+    zero = tf.constant(0.0, tf.float64)
+    return tf.cond(is_wanted, lambda: tf.numpy_function(time.monotonic, [], tf.float64), lambda: zero)

@@ -6,6 +6,7 @@ import typing
 import keras
 import numpy as np
 import PIL.Image
+import tensorflow as tf
 
 from conveyor.components.datasets import as_unicode
 from conveyor.models.explain.maps import Maps, filters, look
@@ -72,7 +73,7 @@ def _choose(
     model: Model, task: Task, inputs: np.ndarray, frame: dict[str, np.ndarray], truth: typing.Any
 ) -> tuple[list[int], list[str]]:
     """Returns the most wrong example and some of the half that is least wrong, with a line on each."""
-    decoded = task.decode(inputs, model.serve(inputs), frame)
+    decoded = task.decode(inputs, tf.function(model.serve, autograph=False)(inputs), frame)
     outputs = {name: as_unicode(np.asarray(value)) for name, value in decoded.items()}
     records = task.record(truth, outputs)
     badness = task.badness(records)

@@ -110,13 +110,17 @@ class Flat:
             others = examples.map(lambda example: {name: example[name] for name in sorted(rest)})
             with tf.device("CPU:0"):
                 self._others = batched(others, count).get_single_element()
-        maps = list(examples.map(lambda example: {name: example[name] for name in names}))
-        with tf.device("CPU:0"):
-            self._sizes = tf.constant([example["images"].shape[:2] for example in maps], tf.int64)
-            self._starts = tf.cumsum(tf.reduce_prod(self._sizes, 1), exclusive=True)
-            self._pixels = {
-                name: tf.concat([tf.reshape(example[name], [-1]) for example in maps], 0) for name in names
+        flat = examples.map(
+            lambda example: {
+                "sizes": tf.shape(example["images"], tf.int64)[:2],
+                **{name: tf.reshape(example[name], [-1]) for name in names},
             }
+        )
+        with tf.device("CPU:0"):
+            kept = flat.ragged_batch(count).get_single_element()
+            self._sizes = kept.pop("sizes")
+            self._starts = tf.cumsum(tf.reduce_prod(self._sizes, 1), exclusive=True)
+            self._pixels = {name: rows.flat_values for name, rows in kept.items()}
         self._channels = {name: spec[name].shape[-1] for name in names}
 
     def take(self, position: tf.Tensor) -> Batch:

@@ -41,18 +41,24 @@ def class_maps(logits: tf.Tensor, frame: Frame) -> tf.Tensor:
     sizes, valid = frame["sizes"], valid_size(frame)
     largest = tf.reduce_max(tf.concat([sizes, [[0, 0]]], 0), 0)
 
-    def classes_of(item: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
+    def as_they_are() -> tf.Tensor:  # all at once: there may be no image
+        rows, columns = (tf.range(largest[axis]) < sizes[:, axis : axis + 1] for axis in (0, 1))
+        found = _likeliest(logits[:, : largest[0], : largest[1]])
+        return tf.where(rows[:, :, tf.newaxis] & columns[:, tf.newaxis], found, tf.cast(VOID, tf.uint8))
+
+    def resized(item: tuple[tf.Tensor, tf.Tensor, tf.Tensor]) -> tf.Tensor:
         scores, size, own = item
-        scores = scores[: size[0], : size[1]]
-        same = tf.reduce_all(size == own)
-        scores = tf.cond(same, lambda: scores, lambda: tf.image.resize(scores, own))
-        found = tf.cast(tf.argmax(scores, axis=-1, output_type=tf.int32), tf.uint8)
+        found = _likeliest(tf.image.resize(scores[: size[0], : size[1]], own))
         missing = largest - own
         return tf.pad(found, [[0, missing[0]], [0, missing[1]]], constant_values=VOID)
 
-    found = tf.cond(  # TensorFlow cannot stack nothing
-        tf.shape(logits)[0] > 0,
-        lambda: tf.map_fn(classes_of, (logits, valid, sizes), fn_output_signature=tf.uint8),
-        lambda: tf.zeros([0, *tf.unstack(largest)], tf.uint8),
+    found = tf.cond(
+        tf.reduce_all(sizes == valid),
+        as_they_are,
+        lambda: tf.map_fn(resized, (logits, valid, sizes), fn_output_signature=tf.uint8),
     )
     return tf.ensure_shape(found, [None, None, None])
+
+
+def _likeliest(logits: tf.Tensor) -> tf.Tensor:
+    return tf.cast(tf.argmax(logits, axis=-1, output_type=tf.int32), tf.uint8)

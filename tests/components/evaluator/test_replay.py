@@ -1,3 +1,5 @@
+import threading
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -54,6 +56,27 @@ def test_strings_come_back_as_unicode_batch_by_batch(run):
         assert outputs["length"].tolist() == [len(image) for image in batch["image"]]
         assert set(outputs["word"]) == {"été"}
         assert outputs["word"].dtype.kind == batch["id"].dtype.kind == "U"
+
+
+def test_the_next_batch_is_asked_about_while_one_is_judged_and_fails_in_its_place(run):
+    asked = [threading.Event() for _ in range(4)]
+
+    def served(images):
+        number = sum(event.is_set() for event in asked)
+        asked[number].set()
+        if number == 2:
+            raise ValueError("no answer to the third")
+        return {"length": tf.strings.length(images)}
+
+    task = make_task(ClassificationSettings(), CLASSES)
+    answers = replay(served, read_split(run.examples, "test"), task, 8)
+    for number in range(2):
+        next(answers)
+        assert asked[number + 1].wait(60)  # without being asked for
+    assert not asked[3].is_set()
+    with pytest.raises(ValueError, match="no answer to the third"):
+        next(answers)
+    assert list(answers) == []
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,22 @@ def test_maps_of_images_of_several_sizes():
     assert found[1].tolist() == [[row // 2] * 4 for row in range(6)]
 
 
+def test_maps_of_images_at_their_own_sizes_are_cut():
+    """In a 4x5 input, padded to a stride: images of 2x3 and of 3x2."""
+    classes = np.array([[[1, 2, 0, 2, 2]] * 2 + [[2] * 5] * 2, [[2, 1, 0, 0, 0]] * 3 + [[0] * 5]])
+    sizes = tf.constant([[2, 3], [3, 2]])
+    found = tf.function(class_maps)(logits_of(classes), {"sizes": sizes, "scales": tf.ones([2, 2])}).numpy()
+    assert found.dtype == np.uint8
+    assert found.tolist() == [[[1, 2, 0]] * 2 + [[255] * 3], [[2, 1, 255]] * 3]
+
+
+def test_an_image_is_mapped_alike_beside_one_that_is_resized():
+    logits = np.random.default_rng(0).normal(size=(2, 6, 7, 4)).astype(np.float32)
+    alone = class_maps(tf.constant(logits[:1]), frame_of(tf.constant([[6, 7]]), tf.constant([[6, 7]])))
+    both = frame_of(tf.constant([[6, 7], [12, 7]]), tf.constant([[6, 7], [6, 7]]))
+    np.testing.assert_array_equal(class_maps(tf.constant(logits), both)[0, :6], alone[0])
+
+
 def test_logits_are_resized_and_not_classes():
     """A diagonal edge at twice the size has steps of one pixel, not of two."""
     rows, columns = np.indices((8, 8))
