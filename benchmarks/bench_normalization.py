@@ -1,4 +1,4 @@
-"""Training with batch normalisation by one operation against Keras's layer: steps, in turns, in one process.
+"""Batch normalisation by one operation against Keras's layer: training and predicting, in turns.
 
     python benchmarks/bench_normalization.py [PAIRS]
 
@@ -6,6 +6,7 @@ Prints the median ratio of speeds for networks of three families, in float32 and
 same network with `keras.layers.BatchNormalization`.
 """
 
+import itertools
 import statistics
 import sys
 from unittest import mock
@@ -35,32 +36,36 @@ NETWORKS = {
 }
 
 
-def make(network: tuple, dtype: str) -> tf.types.experimental.PolymorphicFunction:
-    """Returns a function that trains one step on the same batch."""
+def make(network: tuple, dtype: str, learns: bool) -> tf.types.experimental.PolymorphicFunction:
+    """Returns a function that trains one step on the same batch, or answers it."""
     keras.config.set_dtype_policy(dtype)
     build, batch, side = network
     model = build()
-    model.compile(keras.optimizers.SGD(0.001), keras.losses.MeanSquaredError())
     images = tf.random.stateless_normal((batch, side, side, 3), [0, 1])
-    targets = tf.zeros((batch, *model.output_shape[1:]))
-    step = tf.function(lambda: model.train_step((images, targets))["loss"])
+    if learns:
+        model.compile(keras.optimizers.SGD(0.001), keras.losses.MeanSquaredError())
+        targets = tf.zeros((batch, *model.output_shape[1:]))
+        step = tf.function(lambda: model.train_step((images, targets))["loss"])
+    else:
+        step = tf.function(lambda: model(images, training=False))
     step()
     return step
 
 
 def main(pairs: int) -> None:
-    """Prints a line for each network and precision."""
+    """Prints a line for each network, precision and use."""
     for name, network in NETWORKS.items():
-        for dtype in ("float32", "mixed_bfloat16"):
-            ours = make(network, dtype)
+        for dtype, learns in itertools.product(("float32", "mixed_bfloat16"), (True, False)):
+            ours = make(network, dtype, learns)
             with mock.patch.object(BatchNormalization, "call", keras.layers.BatchNormalization.call):
-                theirs = make(network, dtype)
+                theirs = make(network, dtype, learns)
             found = [(rate(ours), rate(theirs)) for _ in range(pairs)]
             ratios = [own / peer for own, peer in found]
             base = network[1] * statistics.median(peer for _, peer in found)
+            use = "training" if learns else "predicting"
             print(
-                f"{name}, {dtype}: Keras's {base:.0f} images/s; ours {statistics.median(ratios):.2f} times"
-                f" as fast ({min(ratios):.2f} to {max(ratios):.2f})",
+                f"{name}, {dtype}, {use}: Keras's {base:.0f} images/s; ours"
+                f" {statistics.median(ratios):.2f} times as fast ({min(ratios):.2f} to {max(ratios):.2f})",
                 flush=True,
             )
 

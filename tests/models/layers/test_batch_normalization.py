@@ -26,9 +26,10 @@ def pair(shape, **arguments):
     return layers
 
 
+@pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("arguments", [{}, {"scale": False}, {"center": False}, {"epsilon": 0.01}])
 @pytest.mark.parametrize("shape", [(4, 5, 3, 6), (1, 2, 2, 1), (3, 7, 5), (5, 4)])
-def test_training_is_that_of_keras(shape, arguments):
+def test_answers_and_slopes_are_those_of_keras(shape, arguments, training):
     theirs, ours = pair(shape, **arguments)
     inputs = tf.constant(RANDOM.normal(2, 3, shape), tf.float32)
     weights = tf.constant(RANDOM.normal(size=shape), tf.float32)
@@ -36,13 +37,36 @@ def test_training_is_that_of_keras(shape, arguments):
     for layer in (theirs, ours):
         with tf.GradientTape() as tape:
             tape.watch(inputs)
-            outputs = layer(inputs, training=True)
+            outputs = layer(inputs, training=training)
             loss = tf.reduce_sum(weights * outputs)
         sources = [inputs, *(weight.value for weight in layer.trainable_weights)]
         found.append([outputs, *tape.gradient(loss, sources), *layer.get_weights()])
     for one, other in zip(*found, strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
-    np.testing.assert_array_equal(theirs(inputs), ours(inputs))  # in prediction it is the same code
+
+
+def test_prediction_by_hand():
+    layer = BatchNormalization(epsilon=1.0)
+    layer.build((None, 1, 2, 1))
+    layer.set_weights(np.float32([[3], [0.5], [2], [8]]))  # scale, offset, mean, variance
+    found = layer(np.array([5.0, -1.0], np.float32).reshape(1, 1, 2, 1))
+    # 3 (5 - 2) / sqrt(8 + 1) + 0.5 = 3.5 and 3 (-1 - 2) / 3 + 0.5 = -2.5
+    np.testing.assert_allclose(np.ravel(found), [3.5, -2.5], rtol=1e-6)
+
+
+def operations(layer):
+    called = tf.function(lambda images: layer(images, training=False))
+    graph = called.get_concrete_function(tf.TensorSpec([None, 4, 4, 6])).graph
+    return {operation.type for operation in graph.get_operations()}
+
+
+def test_predictions_take_one_operation_but_on_gpus(monkeypatch):
+    """Its gradient is not deterministic there, and TensorFlow refuses it where all must be."""
+    theirs, ours = pair((None, 4, 4, 6))
+    assert "FusedBatchNormV3" in operations(ours)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["one"] if kind == "GPU" else [])
+    assert operations(ours) == operations(theirs)
+    assert "FusedBatchNormV3" not in operations(ours)
 
 
 def test_moving_statistics_by_hand():
@@ -64,19 +88,30 @@ def test_half_precision_keeps_its_statistics_exact():
     np.testing.assert_allclose(layer.moving_mean, np.mean(rounded, (0, 1, 2)), rtol=1e-4)
 
 
+def test_half_precision_predicts_what_keras_does():
+    theirs, ours = pair((4, 5, 3, 6), dtype="mixed_bfloat16")
+    images = RANDOM.normal(2, 3, (4, 5, 3, 6)).astype(np.float32)
+    assert ours(images).dtype == tf.bfloat16
+    found, wanted = (tf.cast(layer(images), tf.float32) for layer in (ours, theirs))
+    np.testing.assert_allclose(found, wanted, rtol=2**-7, atol=2**-7)
+
+
 def test_frozen_layers_predict_in_training():
     layer = BatchNormalization()
     images = RANDOM.normal(2, 3, (4, 3, 3, 2)).astype(np.float32)
     layer.build(images.shape)
     layer.trainable = False
-    np.testing.assert_array_equal(layer(images, training=True), layer(images, training=False))
+    found = layer(images, training=True)
+    np.testing.assert_allclose(found, layer(images, training=False), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(layer.moving_mean, [0, 0])
 
 
-def test_compiled_by_xla_it_is_the_same():
+@pytest.mark.parametrize("training", [True, False])
+def test_compiled_by_xla_it_is_the_same(training):
     theirs, ours = pair((4, 5, 3, 6))
     inputs = tf.constant(RANDOM.normal(2, 3, (4, 5, 3, 6)), tf.float32)
-    found = tf.function(lambda: ours(inputs, training=True), jit_compile=True)()
-    np.testing.assert_allclose(found, theirs(inputs, training=True), rtol=1e-4, atol=1e-4)
+    found = tf.function(lambda: ours(inputs, training=training), jit_compile=True)()
+    np.testing.assert_allclose(found, theirs(inputs, training=training), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(ours.moving_variance, theirs.moving_variance, rtol=1e-4)
 
 
