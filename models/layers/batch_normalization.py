@@ -10,9 +10,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
     A network of convolutions and batch normalisation trains 1.3 to 2 times as fast on a CPU, and predicts
     faster too: TensorFlow makes one operation of a convolution, its normalisation and a ReLU
-    (`benchmarks/bench_normalization.py`). Other inputs than maps [n, height, width, channels], and what is
-    frozen in training, are Keras's; so are predictions on GPUs, where the operation's gradient is not
-    deterministic.
+    (`benchmarks/bench_normalization.py`). Other inputs than maps [n, height, width, channels] are Keras's;
+    so are predictions, and frozen layers, on GPUs, where the operation's gradient is not deterministic.
 
     Args:
         arguments: Of `keras.layers.BatchNormalization`; maps are normalised over their last axis.
@@ -21,8 +20,8 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """
 
     def call(self, inputs, training=None, mask=None):
-        learns = training is True
-        is_ours = self.trainable if learns else not tf.config.list_physical_devices("GPU")
+        learns = training is True and self.trainable
+        is_ours = learns or not tf.config.list_physical_devices("GPU")
         if not (is_ours and mask is None and self._is_plain(inputs)):
             return super().call(inputs, training=training, mask=mask)
         maps, channels = tf.convert_to_tensor(inputs), inputs.shape[-1]
