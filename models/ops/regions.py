@@ -16,6 +16,8 @@ import tensorflow as tf
 from conveyor.models.ops.boxes import area
 from conveyor.models.ops.portable import is_portable
 
+_PART = 256  # regions that are sampled at a time
+
 
 def region_levels(boxes: tf.Tensor, count: int, finest: int = 2, canonical: float = 224.0) -> tf.Tensor:
     """Returns the level of a pyramid that suits each region: the larger, the coarser.
@@ -190,9 +192,35 @@ def _crop(
     low, high = boxes[:, 1::-1], boxes[:, :1:-1]  # y and x
     inset = 0.5 * (high - low) / tf.constant(samples, tf.float32)
     ends = tf.concat([(low + inset + 0.5) / last, (high - inset + 0.5) / last], -1)
-    crops = tf.image.crop_and_resize(padded, ends, image, samples)
-    bins = tf.nn.avg_pool2d(crops, ratio, ratio, "VALID") if ratio > 1 else crops
-    return tf.cast(bins, features.dtype)
+    channels = features.shape[-1]
+
+    def bins_of(part: tuple[tf.Tensor, tf.Tensor]) -> tf.Tensor:
+        crops = tf.image.crop_and_resize(padded, *part, samples)
+        bins = tf.nn.avg_pool2d(crops, ratio, ratio, "VALID") if ratio > 1 else crops
+        return tf.reshape(bins, [-1, size[0] * size[1] * channels])
+
+    bins = _in_parts(bins_of, ends, image)
+    return tf.cast(tf.reshape(bins, [-1, *size, channels]), features.dtype)
+
+
+def _in_parts(
+    work: typing.Callable[[tuple[tf.Tensor, tf.Tensor]], tf.Tensor], ends: tf.Tensor, image: tf.Tensor
+) -> tf.Tensor:
+    """Returns what `work` makes of all regions, [r, features], a part of them after another.
+
+    The samples of a part are some 50 MB, whose memory the next part takes over; those of 1,000 regions at
+    once are 200, and to get that much takes longer than to fill it.
+    """
+    count = tf.shape(ends)[0]
+    parts = tf.maximum(-(-count // _PART), 1)
+    each = -(-count // parts)
+    missing = parts * each - count
+    pieces = (
+        tf.reshape(tf.pad(ends, [[0, missing], [0, 0]]), [parts, each, 4]),
+        tf.reshape(tf.pad(image, [[0, missing]]), [parts, each]),
+    )
+    made = tf.map_fn(work, pieces, parallel_iterations=1, fn_output_signature=tf.float32)
+    return tf.reshape(made, [parts * each, made.shape[-1]])[:count]
 
 
 def _align_by_gathers(

@@ -144,6 +144,25 @@ def test_align_has_a_gradient_under_xla():
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.parametrize("count", [128, 257, 384])  # of two images: 1 part, 3 (2 missing), 3
+def test_many_regions_are_aligned_in_parts(count):
+    boxes = tf.constant(random_boxes(1, (2, count)))
+    weights = tf.random.stateless_normal([2, count, 2, 3, 3], [0, 3])
+
+    @tf.function
+    def answers(features, portable):
+        with tf.GradientTape() as tape:
+            tape.watch(features)
+            found = roi_align([features], [4], boxes, size=(2, 3), portable=portable)
+            loss = tf.reduce_sum(weights * found)
+        return found, tf.convert_to_tensor(tape.gradient(loss, features))
+
+    for one, other in zip(answers(maps()[0], False), answers(maps()[0], True), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-3)
+    alone = roi_align(maps()[:1], [4], boxes[:, -3:], size=(2, 3))
+    np.testing.assert_allclose(answers(maps()[0], False)[0][:, -3:], alone, atol=1e-5)
+
+
 def test_no_region_on_a_level():
     boxes, _ = regions()
     found = roi_align(maps(), STRIDES, boxes, np.ones((2, 6), np.int32))
