@@ -2,7 +2,6 @@
 
 import concurrent.futures
 import functools
-import itertools
 import typing
 
 import numpy as np
@@ -177,10 +176,13 @@ def replay(
 
     asked = dataset.map(wanted, num_parallel_calls=tf.data.AUTOTUNE)
     with concurrent.futures.ThreadPoolExecutor(1) as ahead:
-        batches = batch_filled(asked, batch_size).prefetch(2)
-        answers = (ahead.submit(answered, batch) for batch in batches)
-        for answer, _ in itertools.pairwise(itertools.chain(answers, [None])):
-            yield answer.result()  # type: ignore[union-attr]
+        waiting: concurrent.futures.Future | None = None
+        for batch in batch_filled(asked, batch_size).prefetch(2):
+            before, waiting = waiting, ahead.submit(answered, batch)
+            if before:
+                yield before.result()
+        if waiting:
+            yield waiting.result()
 
 
 def batch_filled(dataset: tf.data.Dataset, size: int) -> tf.data.Dataset:
@@ -188,10 +190,11 @@ def batch_filled(dataset: tf.data.Dataset, size: int) -> tf.data.Dataset:
     specs = tf.nest.flatten(dataset.element_spec)
     if all(spec.shape.is_fully_defined() for spec in specs):
         return dataset.batch(size, num_parallel_calls=tf.data.AUTOTUNE)
-    return dataset.padded_batch(size, padding_values=tf.nest.map_structure(_filling, dataset.element_spec))
+    return dataset.padded_batch(size, padding_values=tf.nest.map_structure(filling, dataset.element_spec))
 
 
-def _filling(spec: tf.TensorSpec) -> tf.Tensor:
+def filling(spec: typing.Any) -> tf.Tensor:
+    """Returns what stands for nothing beside values of a type: -1, False or ""."""
     return tf.constant({tf.string: "", tf.bool: False}.get(spec.dtype, -1), spec.dtype)
 
 

@@ -68,7 +68,7 @@ class Decoded:
                 fix="leave it out",
             )
         is_kept = cache == "memory" or (cache == "auto" and self._bytes() <= _CACHE_BYTES)
-        self._flat = self._read_flat() if is_kept and self._windows else None
+        self._flat = Flat(self._decoded(self._records), self.count) if is_kept and self._windows else None
         self._kept = self._read_all() if is_kept and not self._windows else None
 
     def _bytes(self) -> float:
@@ -79,9 +79,6 @@ class Decoded:
         width, height = (sizes[side].to_numpy().astype(np.int64) for side in ("width", "height"))
         maps = [spec for spec in tf.nest.flatten(self._spec) if spec.shape.rank == 3]
         return int(width @ height) * sum(spec.shape[-1] * spec.dtype.size for spec in maps)
-
-    def _read_flat(self) -> Flat:
-        return Flat(self._decoded(self._records), batch_filled, self.count)
 
     def _read_all(self) -> Batch:
         with tf.device("CPU:0"):

@@ -4,6 +4,7 @@ import typing
 
 import tensorflow as tf
 
+from conveyor.components.datasets import filling
 from conveyor.models.augmentation import boxes
 from conveyor.models.ops.images import padded_size
 from conveyor.models.tasks.task import Batch
@@ -93,35 +94,23 @@ class Flat:
 
     Args:
         examples: Decoded examples, in stored order.
-        batched: From examples of one size and a number to batches.
         count: How many there are.
     """
 
-    def __init__(
-        self,
-        examples: tf.data.Dataset,
-        batched: typing.Callable[[tf.data.Dataset, int], tf.data.Dataset],
-        count: int,
-    ):
+    def __init__(self, examples: tf.data.Dataset, count: int):
         spec = examples.element_spec
-        names = [name for name in _MAPS if name in spec]
-        self._others: Batch = {}
-        if rest := spec.keys() - set(names):
-            others = examples.map(lambda example: {name: example[name] for name in sorted(rest)})
-            with tf.device("CPU:0"):
-                self._others = batched(others, count).get_single_element()
-        flat = examples.map(
-            lambda example: {
-                "sizes": tf.shape(example["images"], tf.int64)[:2],
-                **{name: tf.reshape(example[name], [-1]) for name in names},
-            }
-        )
+        self._channels = {name: spec[name].shape[-1] for name in _MAPS if name in spec}
+
+        def flat(example: Batch) -> tuple[tf.Tensor, Batch, Batch]:
+            maps = {name: tf.reshape(example[name], [-1]) for name in self._channels}
+            others = {name: value for name, value in example.items() if name not in maps}
+            return tf.shape(example["images"], tf.int64)[:2], maps, others
+
         with tf.device("CPU:0"):
-            kept = flat.ragged_batch(count).get_single_element()
-            self._sizes = kept.pop("sizes")
+            self._sizes, maps, others = examples.map(flat).ragged_batch(count).get_single_element()
             self._starts = tf.cumsum(tf.reduce_prod(self._sizes, 1), exclusive=True)
-            self._pixels = {name: rows.flat_values for name, rows in kept.items()}
-        self._channels = {name: spec[name].shape[-1] for name in names}
+            self._pixels = {name: rows.flat_values for name, rows in maps.items()}
+            self._others = tf.nest.map_structure(_filled, others)
 
     def take(self, position: tf.Tensor) -> Batch:
         """Returns one example, in a graph."""
@@ -131,6 +120,11 @@ class Flat:
             part = tf.slice(self._pixels[name], [start * channels], [size[0] * size[1] * channels])
             found[name] = tf.reshape(part, [size[0], size[1], channels])
         return found
+
+
+def _filled(values: typing.Any) -> tf.Tensor:
+    """Returns rows of one length, as `batch_filled` does."""
+    return values.to_tensor(filling(values)) if isinstance(values, tf.RaggedTensor) else values
 
 
 def _fill_of(name: str, spec: typing.Any) -> typing.Any:

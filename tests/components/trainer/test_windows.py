@@ -12,7 +12,7 @@ from conveyor.components.statistics_gen.settings import StatisticsGenSettings
 from conveyor.components.statistics_gen.stage import statistics_gen
 from conveyor.components.tasks import task_for
 from conveyor.components.trainer.inputs import TrainingInput, evaluation_input
-from conveyor.components.trainer.windows import Windows
+from conveyor.components.trainer.windows import Flat, Windows
 from conveyor.components.transform.settings import TransformSettings
 from conveyor.components.transform.stage import transform
 from conveyor.models.tasks.settings import SegmentationSettings
@@ -149,6 +149,40 @@ def test_boxes_are_cut_with_their_image():
         assert found["bounding_boxes"]["boxes"].numpy().tolist() == [wanted, [-1] * 4]
         assert found["bounding_boxes"]["labels"].numpy().tolist() == [5, -1]
     assert seen == {0, 1, 2, 3, 4}
+
+
+def test_kept_examples_come_back_with_their_annotations_filled_up():
+    sizes, counts = [(2, 3), (4, 1), (1, 1)], [1, 3, 0]
+    spec = {
+        "images": tf.TensorSpec([None, None, 2], tf.uint8),
+        "segmentation_masks": tf.TensorSpec([None, None, 1], tf.uint8),
+        "bounding_boxes": {
+            "boxes": tf.TensorSpec([None, 4], tf.float32),
+            "labels": tf.TensorSpec([None], tf.int32),
+        },
+        "labels": tf.TensorSpec([3], tf.float32),
+    }
+    examples = [
+        {
+            "images": np.arange(height * width * 2, dtype=np.uint8).reshape(height, width, 2) + number,
+            "segmentation_masks": np.full((height, width, 1), number, np.uint8),
+            "bounding_boxes": {
+                "boxes": np.full((count, 4), number, np.float32),
+                "labels": np.arange(count, dtype=np.int32),
+            },
+            "labels": np.eye(3, dtype=np.float32)[number],
+        }
+        for number, ((height, width), count) in enumerate(zip(sizes, counts, strict=True))
+    ]
+    flat = Flat(tf.data.Dataset.from_generator(lambda: examples, output_signature=spec), 3)
+    for number, example in enumerate(examples):
+        found = flat.take(tf.constant(number, tf.int64))
+        for name in ("images", "segmentation_masks", "labels"):
+            np.testing.assert_array_equal(found[name], example[name])
+        boxes, missing = found["bounding_boxes"], 3 - counts[number]
+        wanted = example["bounding_boxes"]
+        assert boxes["labels"].numpy().tolist() == [*wanted["labels"], *[-1] * missing]
+        assert boxes["boxes"].numpy().tolist() == [*wanted["boxes"].tolist(), *[[-1] * 4] * missing]
 
 
 def test_foreground_is_refused_where_nothing_tells_what_it_is(data, monkeypatch):
