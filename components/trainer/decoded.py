@@ -9,7 +9,8 @@ import tensorflow as tf
 from conveyor.components.artifacts import Examples, TransformGraph
 from conveyor.components.datasets import batch_filled, read_learned
 from conveyor.components.facts import read_facts
-from conveyor.components.trainer.windows import Flat, Windows
+from conveyor.components.trainer.flat import Flat
+from conveyor.components.trainer.windows import PLACES, Windows
 from conveyor.components.transform.graph import load
 from conveyor.models.tasks.task import Batch, Task
 from conveyor.pipeline.errors import UserError
@@ -67,9 +68,11 @@ class Decoded:
                 where="trainer.foreground in the config",
                 fix="leave it out",
             )
+        if windows := self._windows:
+            self._decode = lambda example: windows.looked_at(decode(example))
         is_kept = cache == "memory" or (cache == "auto" and self._bytes() <= _CACHE_BYTES)
-        self._flat = Flat(self._decoded(self._records), self.count) if is_kept and self._windows else None
-        self._kept = self._read_all() if is_kept and not self._windows else None
+        self._flat = Flat(self._decoded(self._records), self.count, windows) if is_kept and windows else None
+        self._kept = self._read_all() if is_kept and not windows else None
 
     def _bytes(self) -> float:
         """Returns how much memory the decoded split takes, as far as that is known before it is read."""
@@ -77,8 +80,12 @@ class Decoded:
             return self.count * _bytes_of(self._spec)
         sizes = read_facts(self._examples, ["width", "height"], self._split)
         width, height = (sizes[side].to_numpy().astype(np.int64) for side in ("width", "height"))
-        maps = [spec for spec in tf.nest.flatten(self._spec) if spec.shape.rank == 3]
-        return int(width @ height) * sum(spec.shape[-1] * spec.dtype.size for spec in maps)
+        spec = self._records.map(self._decode).element_spec
+        maps = [one for one in tf.nest.flatten(spec) if one.shape.rank == 3]
+        each = sum(one.shape[-1] * one.dtype.size for one in maps)
+        if PLACES in spec and "bounding_boxes" not in spec:
+            each += spec[PLACES].dtype.size  # at most: of each pixel of the mask
+        return int(width @ height) * each
 
     def _read_all(self) -> Batch:
         with tf.device("CPU:0"):
@@ -101,7 +108,7 @@ class Decoded:
         """Returns batches in stored order, of windows where training takes windows."""
         if not self._windows:
             return self.in_order(batch_size)
-        return self._ready(self._records, self._decode, tf.zeros([2], tf.int32), 0, batch_size)
+        return self._ready(self._records, tf.zeros([2], tf.int32), 0, batch_size)
 
     def drawn(
         self, seed: tf.Tensor, batch_size: int, first: tf.Tensor, order: tf.Tensor | None
@@ -120,26 +127,19 @@ class Decoded:
             records = records.shuffle(
                 self._buffer, tf.bitcast(seed, tf.int64), reshuffle_each_iteration=False
             )
-            return self._ready(records, self._decode, seed, first * batch_size, batch_size)
+            return self._ready(records, seed, first * batch_size, batch_size)
         if order is None:
             order = tf.random.experimental.stateless_shuffle(tf.range(self.count, dtype=tf.int64), seed)
         positions = tf.data.Dataset.from_tensor_slices(order)
-        if self._flat:
-            return self._ready(positions, self._flat.take, seed, first * batch_size, batch_size)
         return positions.skip(first * batch_size).batch(batch_size)
 
     def _ready(
-        self,
-        chosen: tf.data.Dataset,
-        decode: typing.Callable[[typing.Any], Batch],
-        seed: tf.Tensor,
-        skipped: tf.Tensor | int,
-        batch_size: int,
+        self, chosen: tf.data.Dataset, seed: tf.Tensor, skipped: tf.Tensor | int, batch_size: int
     ) -> tf.data.Dataset:
-        """Returns batches of chosen records or positions, decoded and cut; each by its place in the epoch."""
+        """Returns batches of chosen records, decoded and cut; each by its place in the epoch."""
 
-        def ready(place: tf.Tensor, one: typing.Any) -> Batch:
-            example = decode(one)
+        def ready(place: tf.Tensor, record: dict[str, tf.Tensor]) -> Batch:
+            example = self._decode(record)
             return self._windows.cut(example, fold(seed + 2, place)) if self._windows else example
 
         places = chosen.enumerate().skip(skipped)
@@ -151,8 +151,15 @@ class Decoded:
         pairs = tf.data.Dataset.zip(tf.data.Dataset.from_tensor_slices(counts), self._records)
         return pairs.flat_map(lambda count, example: tf.data.Dataset.from_tensors(example).repeat(count))
 
-    def look_up(self, drawn: typing.Any) -> Batch:
-        """Returns the batch that an element of `drawn` stands for, in a graph."""
+    def look_up(self, drawn: typing.Any, seed: tf.Tensor) -> Batch:
+        """Returns the batch that an element of `drawn` stands for, in a graph.
+
+        Args:
+            drawn: It.
+            seed: int32 [2]; decides on windows of images that are kept.
+        """
+        if self._flat:
+            return self._flat.cut(drawn, seed)
         return drawn if self._kept is None else self._gather(drawn)
 
     def _gather(self, positions: tf.Tensor) -> Batch:

@@ -83,7 +83,7 @@ class TrainingInput:
 
     @tf.autograph.experimental.do_not_convert  # so that an error stays what it is
     def _make(self, number: tf.Tensor, drawn: tf.Tensor | Batch) -> tuple:
-        batch = self._decoded.look_up(drawn)
+        batch = self._decoded.look_up(drawn, fold(self._seed + 2, number))
         if self._augment:
             try:
                 batch = self._augment(batch, number)

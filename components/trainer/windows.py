@@ -4,13 +4,13 @@ import typing
 
 import tensorflow as tf
 
-from conveyor.components.datasets import filling
 from conveyor.models.augmentation import boxes
 from conveyor.models.ops.images import padded_size
 from conveyor.models.tasks.task import Batch
 from conveyor.models.void import VOID
 
-_MAPS = "images", "segmentation_masks"  # what has a row for each row of the image
+COUNTS, PLACES = "counts", "places"  # what there is for windows to be around, see `_things`
+_DRAWS = 5  # random numbers that decide on a window
 
 
 class Windows:
@@ -27,48 +27,86 @@ class Windows:
     """
 
     def __init__(self, document: dict[str, typing.Any], foreground: float = 0.0):
-        self._size = (document["height"], document["width"])
+        self.size = (document["height"], document["width"])
         self._stride, self._fill = document["stride"], tf.constant(document["fill"], tf.uint8)
         self._foreground = foreground
+        self.fills = {"images": self._fill, "segmentation_masks": tf.constant(VOID, tf.uint8)}
+        """What lies outside of an image."""
+
+    def looked_at(self, example: Batch) -> Batch:
+        """Returns a decoded example with what `cut` asks of all of it, found once where examples are kept."""
+        return {**example, **_things(example)} if self._foreground else example
 
     def cut(self, example: Batch, seed: tf.Tensor) -> Batch:
         """Returns a random window of an example; where the image is smaller, it is padded.
 
         Args:
-            example: `images` uint8 [height, width, channels]; maybe `segmentation_masks` and
+            example: Of `looked_at`: `images` uint8 [height, width, channels]; maybe `segmentation_masks` and
                 `bounding_boxes`, which are cut too; what has other keys stays as it is.
             seed: int32 [2]; decides where.
         """
-        corner = self._corner(example, seed)
-        found = {**example, "images": self._window(example["images"] - self._fill, corner, 0) + self._fill}
-        if "segmentation_masks" in example:
-            found["segmentation_masks"] = self._window(example["segmentation_masks"], corner, VOID)
+        found = {name: value for name, value in example.items() if name not in (COUNTS, PLACES)}
+        size = tf.shape(example["images"])[:2]
+        counts = example[COUNTS][tf.newaxis] if self._foreground else None
+        corner = self.corners(
+            size[tf.newaxis], seed, counts, lambda number: tf.gather(example[PLACES], number)
+        )[0]
+        for name in self.fills.keys() & example.keys():
+            found[name] = self._window(example[name], corner, self.fills[name])
         if "bounding_boxes" in example:
-            found["bounding_boxes"] = self._cut_boxes(example["bounding_boxes"], corner)
+            found["bounding_boxes"] = self.cut_boxes(example["bounding_boxes"], corner)
         return found
 
-    def _corner(self, example: Batch, seed: tf.Tensor) -> tf.Tensor:
-        room = tf.maximum(tf.shape(example["images"])[:2] - self._size, 0)
-        corner = tf.cast(tf.random.stateless_uniform([2], seed) * tf.cast(room + 1, tf.float32), tf.int32)
-        corner = tf.minimum(corner, room)  # floats may round up
-        if not self._foreground:
-            return corner
-        draws = tf.random.stateless_uniform([3], tf.random.experimental.stateless_fold_in(seed, 1))
-        half = tf.constant(self._size) // 2
-        around = tf.clip_by_value(_something(example, draws[1:], corner + half) - half, 0, room)
-        return tf.where(draws[0] < self._foreground, around, corner)
+    def corners(
+        self,
+        sizes: tf.Tensor,
+        seed: tf.Tensor,
+        counts: tf.Tensor | None,
+        places: typing.Callable[[tf.Tensor], tf.Tensor],
+    ) -> tf.Tensor:
+        """Returns row and column of the first pixel of a window of each example, int32 [n, 2].
 
-    def _window(self, pixels: tf.Tensor, corner: tf.Tensor, fill: int) -> tf.Tensor:
-        height, width = self._size
+        Args:
+            sizes: int32 [n, 2], of whole images.
+            seed: int32 [2]; decides where.
+            counts: int32 [n, classes], things of each class; below 1 is none. None where windows are from
+                anywhere.
+            places: From numbers, int32 [n], to the places of these of the examples' things, int32 [n]: row
+                times the image's width, plus column. Things of lower classes have lower numbers.
+        """
+        draws = tf.random.stateless_uniform([tf.shape(sizes)[0], _DRAWS], seed)
+        room = tf.maximum(sizes - self.size, 0)
+        corners = _below(room + 1, draws[:, :2])
+        if counts is None:
+            return corners
+        is_there = tf.cast(counts > 0, tf.int32)
+        kinds = tf.reduce_sum(is_there, 1)
+        wanted = tf.cumsum(is_there, 1) * is_there == _below(kinds, draws[:, 3])[:, tf.newaxis] + 1
+        chosen = tf.argmax(tf.cast(wanted, tf.int32), 1, tf.int32)
+        before = tf.gather(tf.cumsum(tf.maximum(counts, 0), 1, exclusive=True), chosen, batch_dims=1)
+        number = before + _below(tf.gather(counts, chosen, batch_dims=1), draws[:, 4])
+        middle = tf.stack([places(number) // sizes[:, 1], places(number) % sizes[:, 1]], 1)
+        around = tf.clip_by_value(middle - tf.constant(self.size) // 2, 0, room)
+        is_around = (draws[:, 2] < self._foreground) & (kinds > 0)
+        return tf.where(is_around[:, tf.newaxis], around, corners)
+
+    def _window(self, pixels: tf.Tensor, corner: tf.Tensor, fill: tf.Tensor) -> tf.Tensor:
+        height, width = self.size
         taken = pixels[corner[0] : corner[0] + height, corner[1] : corner[1] + width]
-        missing = tf.constant(self._size) - tf.shape(taken)[:2]
-        padded = tf.pad(taken, [[0, missing[0]], [0, missing[1]], [0, 0]], constant_values=fill)
+        missing = tf.constant(self.size) - tf.shape(taken)[:2]
+        padded = tf.pad(taken - fill, [[0, missing[0]], [0, missing[1]], [0, 0]]) + fill
         return tf.ensure_shape(padded, [height, width, pixels.shape[-1]])
 
-    def _cut_boxes(self, found: boxes.Boxes, corner: tf.Tensor) -> boxes.Boxes:
-        shift = tf.cast(tf.tile(corner[::-1], [2]), tf.float32)
-        moved = {"boxes": found["boxes"] - shift, "labels": found["labels"]}
-        return boxes.clip(moved, boxes.image_window(self._size)[0])
+    def cut_boxes(self, found: boxes.Boxes, corners: tf.Tensor) -> boxes.Boxes:
+        """Returns boxes as windows have them.
+
+        Args:
+            found: `boxes` float32 [..., m, 4] and `labels` int32 [..., m].
+            corners: int32 [..., 2].
+        """
+        shift = tf.cast(tf.reverse(corners, [-1]), tf.float32)
+        moved = found["boxes"] - tf.concat([shift, shift], -1)[..., tf.newaxis, :]
+        return boxes.clip({**found, "boxes": moved}, boxes.image_window(self.size)[0])
 
     def batched(self, examples: tf.data.Dataset, size: int) -> tf.data.Dataset:
         """Returns batches of whole images, padded like the largest of the batch; masks with void."""
@@ -89,78 +127,42 @@ class Windows:
         return found
 
 
-class Flat:
-    """Decoded examples in memory, of images of all sizes, one after another in one buffer.
-
-    Args:
-        examples: Decoded examples, in stored order.
-        count: How many there are.
-    """
-
-    def __init__(self, examples: tf.data.Dataset, count: int):
-        spec = examples.element_spec
-        self._channels = {name: spec[name].shape[-1] for name in _MAPS if name in spec}
-
-        def flat(example: Batch) -> tuple[tf.Tensor, Batch, Batch]:
-            maps = {name: tf.reshape(example[name], [-1]) for name in self._channels}
-            others = {name: value for name, value in example.items() if name not in maps}
-            return tf.shape(example["images"], tf.int64)[:2], maps, others
-
-        with tf.device("CPU:0"):
-            self._sizes, maps, others = examples.map(flat).ragged_batch(count).get_single_element()
-            self._starts = tf.cumsum(tf.reduce_prod(self._sizes, 1), exclusive=True)
-            self._pixels = {name: rows.flat_values for name, rows in maps.items()}
-            self._others = tf.nest.map_structure(_filled, others)
-
-    def take(self, position: tf.Tensor) -> Batch:
-        """Returns one example, in a graph."""
-        size, start = self._sizes[position], self._starts[position]
-        found = tf.nest.map_structure(lambda values: values[position], self._others)
-        for name, channels in self._channels.items():
-            part = tf.slice(self._pixels[name], [start * channels], [size[0] * size[1] * channels])
-            found[name] = tf.reshape(part, [size[0], size[1], channels])
-        return found
-
-
-def _filled(values: typing.Any) -> tf.Tensor:
-    """Returns rows of one length, as `batch_filled` does."""
-    return values.to_tensor(filling(values)) if isinstance(values, tf.RaggedTensor) else values
-
-
 def _fill_of(name: str, spec: typing.Any) -> typing.Any:
     """Returns what an annotation is padded with."""
     value = {"images": 0, "segmentation_masks": VOID}.get(name, -1)
     return tf.nest.map_structure(lambda one: tf.cast(value, one.dtype), spec)
 
 
-def _something(example: Batch, draws: tf.Tensor, otherwise: tf.Tensor) -> tf.Tensor:
-    """Returns row and column, int32 [2], in a random class that an example has, and there in a random place.
+def _things(example: Batch) -> Batch:
+    """Returns what windows may be around: how many things of each class there are, and where.
 
     Args:
-        example: With `bounding_boxes`, or with `segmentation_masks` of classes.
-        draws: float32 [2] in [0, 1): they decide.
-        otherwise: What is returned where there is nothing.
+        example: With `bounding_boxes`, or with `segmentation_masks` of classes; a thing is a box, or a pixel
+            that is not of the first class.
+
+    Returns:
+        `counts` int32 [classes], and `places` int32 [things + 1], see `Windows.corners`; the last is none's.
     """
+    height, width = (tf.cast(side, tf.int64) for side in tf.unstack(tf.shape(example["images"])[:2]))
     if "bounding_boxes" in example:
-        boxes, labels = example["bounding_boxes"]["boxes"], example["bounding_boxes"]["labels"]
-        counts = tf.math.bincount(labels + 1)[1:]  # without padding
-
-        def places(index: tf.Tensor) -> tf.Tensor:
-            return tf.boolean_mask((boxes[:, 1::-1] + boxes[:, :1:-1]) / 2, labels == index)
+        labels = example["bounding_boxes"]["labels"]
+        is_one = labels >= 0  # no padding
+        corners = tf.boolean_mask(example["bounding_boxes"]["boxes"], is_one)
+        middles = tf.cast((corners[:, :2] + corners[:, 2:]) / 2, tf.int64)
+        classes = tf.boolean_mask(labels, is_one)
+        places = middles[:, 1] * width + middles[:, 0]
     else:
-        mask = example["segmentation_masks"]
-        counts = tf.math.bincount(tf.cast(mask, tf.int32), minlength=VOID)[1:VOID]
-
-        def places(index: tf.Tensor) -> tf.Tensor:
-            return tf.where(mask[..., 0] == tf.cast(index + 1, tf.uint8))
-
-    def something() -> tf.Tensor:
-        index = _pick(tf.where(counts > 0)[:, 0], draws[0])
-        return tf.cast(_pick(places(tf.cast(index, tf.int32)), draws[1]), tf.int32)
-
-    return tf.cond(tf.reduce_any(counts > 0), something, lambda: otherwise)
+        mask = tf.cast(tf.reshape(example["segmentation_masks"], [-1]), tf.int32)
+        places = tf.where((mask > 0) & (mask != VOID))[:, 0]
+        classes = tf.gather(mask, places) - 1
+    ordered = tf.sort(tf.cast(classes, tf.int64) * height * width + places) % (height * width)
+    return {
+        COUNTS: tf.math.bincount(classes, minlength=1),
+        PLACES: tf.concat([tf.cast(ordered, tf.int32), [0]], 0),
+    }
 
 
-def _pick(values: tf.Tensor, draw: tf.Tensor) -> tf.Tensor:
-    count = tf.shape(values)[0]
-    return values[tf.minimum(tf.cast(draw * tf.cast(count, tf.float32), tf.int32), count - 1)]
+def _below(limits: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
+    """Returns integers in [0, limit), int32, that draws in [0, 1) decide on; 0 where there are none."""
+    chosen = tf.cast(draws * tf.cast(limits, tf.float32), tf.int32)
+    return tf.minimum(chosen, tf.maximum(limits - 1, 0))  # floats may round up

@@ -27,8 +27,7 @@ class _PixelLoss(keras.losses.Loss):
         """
         truth = tf.cast(tf.round(y_true[..., 0]), tf.int32)
         known = tf.cast(truth != VOID, tf.float32)
-        classes = tf.reshape(tf.range(y_pred.shape[-1]), [-1, 1, 1, 1])
-        wanted = tf.cast(tf.where(truth == VOID, 0, truth) == classes, tf.float32)
+        wanted = tf.one_hot(truth, y_pred.shape[-1], axis=0)
         logarithms = _log_softmax(tf.transpose(tf.cast(y_pred, tf.float32), [3, 0, 1, 2]))
         return self.of_pixels(wanted, known, logarithms)
 
@@ -36,8 +35,7 @@ class _PixelLoss(keras.losses.Loss):
         """Returns float32 [n].
 
         Args:
-            wanted: float32 [classes, n, height, width], 1 where the pixel is of the class; void is of the
-                first one.
+            wanted: float32 [classes, n, height, width], 1 where the pixel is of the class; void is of none.
             known: float32 [n, height, width], 0 where the mask is void, else 1.
             logarithms: Like `wanted`, of the probabilities that are told.
         """
@@ -48,8 +46,9 @@ class _PixelLoss(keras.losses.Loss):
 def _log_softmax(logits):
     """Returns log-probabilities over the first axis."""
     logits -= tf.reduce_max(logits, 0)
-    found = logits - tf.math.log(tf.reduce_sum(tf.exp(logits), 0))
-    return found, lambda slope: slope - tf.exp(found) * tf.reduce_sum(slope, 0)
+    shares = tf.exp(logits)
+    total = tf.reduce_sum(shares, 0)
+    return logits - tf.math.log(total), lambda slope: slope - shares * (tf.reduce_sum(slope, 0) / total)
 
 
 @keras.saving.register_keras_serializable("conveyor")
@@ -72,8 +71,7 @@ class PixelCrossentropy(_PixelLoss):
         losses = focal_crossentropy(wanted, logarithms, self.gamma, self.label_smoothing, axis=0)
         counted = known
         if self.class_weights is not None:
-            weights = tf.constant(self.class_weights, tf.float32)
-            counted *= tf.tensordot(weights, wanted, 1)
+            counted = tf.tensordot(tf.constant(self.class_weights, tf.float32), wanted, 1)
         return tf.math.divide_no_nan(
             tf.reduce_sum(losses * counted, axis=[1, 2]), tf.reduce_sum(known, axis=[1, 2])
         )
@@ -103,7 +101,7 @@ class RegionLoss(_PixelLoss):
         self.alpha = alpha
 
     def of_pixels(self, wanted, known, logarithms):
-        told, wanted = tf.exp(logarithms) * known, wanted * known
+        told = tf.exp(logarithms) * known
         hits, told, wanted = (tf.reduce_sum(part, axis=[2, 3]) for part in (told * wanted, told, wanted))
         apart = self.alpha * (told - hits) + (1 - self.alpha) * (wanted - hits)
         losses = 1.0 - (hits + _SMOOTH) / (hits + apart + _SMOOTH)

@@ -34,8 +34,9 @@ class MeanIoU(keras.metrics.MeanIoU):
         """
         if sample_weight is not None:
             return super().update_state(y_true, y_pred, sample_weight)
+        best = _best if None in y_pred.shape[1:] else _compiled  # once for each shape
         truth, count = tf.cast(tf.reshape(y_true, [-1]), tf.int32), self.num_classes
-        pairs = tf.where(truth == VOID, count * count, truth * count + _best(y_pred))
+        pairs = tf.where(truth == VOID, count * count, truth * count + best(y_pred))
         found = tf.math.bincount(pairs, minlength=count * count + 1, maxlength=count * count + 1)[:-1]
         return self.total_cm.assign_add(tf.cast(tf.reshape(found, [count, count]), self.dtype))
 
@@ -51,3 +52,6 @@ def _best(logits: typing.Any) -> typing.Any:
         found = tf.where(values > highest, index, found)
         highest = tf.maximum(highest, values)
     return found
+
+
+_compiled = tf.function(_best, jit_compile=True, autograph=False)

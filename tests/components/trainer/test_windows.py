@@ -11,8 +11,9 @@ from conveyor.components.datasets import read_split
 from conveyor.components.statistics_gen.settings import StatisticsGenSettings
 from conveyor.components.statistics_gen.stage import statistics_gen
 from conveyor.components.tasks import task_for
+from conveyor.components.trainer.flat import Flat
 from conveyor.components.trainer.inputs import TrainingInput, evaluation_input
-from conveyor.components.trainer.windows import Flat, Windows
+from conveyor.components.trainer.windows import Windows
 from conveyor.components.transform.settings import TransformSettings
 from conveyor.components.transform.stage import transform
 from conveyor.models.tasks.settings import SegmentationSettings
@@ -76,7 +77,7 @@ def batches_of(data, first=0, seed=3, augment=(), **fit):
 def test_windows_are_parts_of_images_with_their_masks(data, cache):
     found = batches_of(data, cache=cache)
     assert [len(images) for images, _ in found] == [5, 5, 2] * 2
-    corners = set()
+    corners, fill = set(), data[1].read()["fill"]
     for images, masks in found:
         assert images.shape[1:] == (*WINDOW, 3)
         assert masks.shape[1:] == (*WINDOW, 1)
@@ -91,6 +92,7 @@ def test_windows_are_parts_of_images_with_their_masks(data, cache):
             np.testing.assert_array_equal(image[:height, 0, 0] // 8, top + np.arange(height))
             np.testing.assert_array_equal(image[0, :width, 1] // 8, left + np.arange(width))
             np.testing.assert_array_equal(mask[:height, 0], (top + np.arange(height)) % 3)
+            assert (image[~inside] == fill).all()
             corners.add((top, left))
     assert len(corners) > 6
 
@@ -135,19 +137,37 @@ def test_evaluation_has_whole_images_padded_to_the_stride(data, cache):
             assert (mask[:, width:] == 255).all()
 
 
-def test_boxes_are_cut_with_their_image():
+@pytest.mark.parametrize("is_kept", [False, True])
+def test_boxes_are_cut_with_their_image(is_kept):
     """A window of 4x4 out of 4x8: of the box 2 to 6 a half is seen from 0 and from 4, all of it from 2."""
     windows = Windows({"height": 4, "width": 4, "stride": 1, "fill": [0]})
-    boxes = {"boxes": tf.constant([[2.0, 1.0, 6.0, 3.0], [-1.0] * 4]), "labels": tf.constant([5, -1])}
-    example = {"images": tf.constant(np.arange(8, dtype=np.uint8)[None, :, None].repeat(4, 0))}
+    example = {
+        "images": tf.constant(np.arange(8, dtype=np.uint8)[None, :, None].repeat(4, 0)),
+        "bounding_boxes": {"boxes": tf.constant([[2.0, 1, 6, 3], [-1] * 4]), "labels": tf.constant([5, -1])},
+    }
+    if is_kept:
+        spec = {
+            "images": tf.TensorSpec([None, None, 1], tf.uint8),
+            "bounding_boxes": {
+                "boxes": tf.TensorSpec([2, 4], tf.float32),
+                "labels": tf.TensorSpec([2], tf.int32),
+            },
+        }
+        dataset = tf.data.Dataset.from_generator(lambda: [example], output_signature=spec)
+        flat = Flat(dataset, 1, windows)
+        batches = [flat.cut(tf.zeros(4, tf.int64), tf.constant([seed, 1])) for seed in range(10)]
+    else:
+        batches = [windows.cut(example, tf.constant([seed, 1])) for seed in range(40)]
+        batches = [tf.nest.map_structure(lambda one: one[tf.newaxis], batch) for batch in batches]
     seen = set()
-    for seed in range(40):
-        found = windows.cut({**example, "bounding_boxes": boxes}, tf.constant([seed, 1]))
-        left = int(found["images"][0, 0, 0])
-        seen.add(left)
-        wanted = [max(2 - left, 0), 1, min(6 - left, 4), 3]
-        assert found["bounding_boxes"]["boxes"].numpy().tolist() == [wanted, [-1] * 4]
-        assert found["bounding_boxes"]["labels"].numpy().tolist() == [5, -1]
+    for batch in batches:
+        found = batch["bounding_boxes"]
+        for image, boxes, labels in zip(batch["images"], found["boxes"], found["labels"], strict=True):
+            left = int(image[0, 0, 0])
+            seen.add(left)
+            assert image[0, :, 0].numpy().tolist() == list(range(left, left + 4))
+            assert boxes.numpy().tolist() == [[max(2 - left, 0), 1, min(6 - left, 4), 3], [-1] * 4]
+            assert labels.numpy().tolist() == [5, -1]
     assert seen == {0, 1, 2, 3, 4}
 
 
@@ -174,7 +194,8 @@ def test_kept_examples_come_back_with_their_annotations_filled_up():
         }
         for number, ((height, width), count) in enumerate(zip(sizes, counts, strict=True))
     ]
-    flat = Flat(tf.data.Dataset.from_generator(lambda: examples, output_signature=spec), 3)
+    windows = Windows({"height": 2, "width": 2, "stride": 1, "fill": [7, 8]})
+    flat = Flat(tf.data.Dataset.from_generator(lambda: examples, output_signature=spec), 3, windows)
     for number, example in enumerate(examples):
         found = flat.take(tf.constant(number, tf.int64))
         for name in ("images", "segmentation_masks", "labels"):
@@ -191,62 +212,3 @@ def test_foreground_is_refused_where_nothing_tells_what_it_is(data, monkeypatch)
     monkeypatch.setattr(task, "annotations", lambda *_: {})
     with pytest.raises(UserError, match="windows of images with masks or boxes"):
         TrainingInput(examples, graph, task, training(epochs=1, foreground=0.5))
-
-
-SIDE = 4  # of windows of 20x20 images
-AROUND = {"height": SIDE, "width": SIDE, "stride": 1, "fill": [0, 0]}
-
-
-def corners_of(foreground, annotations, seeds):
-    """Returns the corner of the window that each seed gives; pixels tell where they are."""
-    windows = Windows(AROUND, foreground)
-    example = {"images": tf.constant(np.moveaxis(np.indices((20, 20)), 0, -1).astype(np.uint8))}
-    found = [windows.cut({**example, **annotations}, tf.constant([seed, 7])) for seed in range(seeds)]
-    return [tuple(one["images"][0, 0].numpy().tolist()) for one in found]
-
-
-def mask_of(**pixels):
-    """Returns a mask with classes at (row, column); a part of the rest is void."""
-    mask = np.zeros((20, 20, 1), np.uint8)
-    mask[15:] = 255
-    for name, (rows, columns) in pixels.items():
-        mask[rows, columns] = int(name.removeprefix("class_"))
-    return {"segmentation_masks": tf.constant(mask)}
-
-
-def test_windows_are_around_pixels_of_each_class_alike():
-    """One pixel of a class counts as much as 36 of another: about 100 windows of 200 (7 to a deviation)."""
-    masks = mask_of(class_1=(10, 10), class_2=(slice(2, 8), slice(12, 18)))
-    found = corners_of(1.0, masks, 200)
-    centres = {(row + SIDE // 2, column + SIDE // 2) for row, column in found}
-    block = {(row, column) for row in range(2, 8) for column in range(12, 18)}
-    assert centres <= block | {(10, 10)}
-    assert len(centres & block) > 25
-    assert 70 < found.count((8, 8)) < 130
-
-
-def test_the_other_windows_are_where_they_were():
-    """Of 300 windows a share of 0.3 is 90 (8 to a deviation)."""
-    masks = mask_of(class_3=(10, 10))
-    anywhere, some = corners_of(0.0, masks, 300), corners_of(0.3, masks, 300)
-    moved = [one for one, before in zip(some, anywhere, strict=True) if one != before]
-    assert set(moved) == {(8, 8)}
-    assert 60 < len(moved) < 120
-
-
-def test_windows_are_from_anywhere_where_there_is_nothing():
-    nothing = {"boxes": -tf.ones([2, 4]), "labels": tf.constant([-1, -1])}
-    for annotations in (mask_of(), {"bounding_boxes": nothing}, {**mask_of(), "bounding_boxes": nothing}):
-        assert corners_of(1.0, annotations, 30) == corners_of(0.0, annotations, 30)
-
-
-def test_windows_stay_within_the_image():
-    assert set(corners_of(1.0, mask_of(class_1=(0, 19)), 5)) == {(0, 20 - SIDE)}
-
-
-def test_windows_are_around_centres_of_boxes():
-    """The box from x 2 to 6 and y 11 to 16 has its centre at row 13.5 and column 4: from row 11, column 2."""
-    boxes = {"boxes": tf.constant([[-1.0] * 4, [2.0, 11.0, 6.0, 16.0]]), "labels": tf.constant([-1, 5])}
-    assert set(corners_of(1.0, {"bounding_boxes": boxes}, 5)) == {(11, 2)}
-    instances = mask_of(class_9=(3, 3))  # whose values are no classes
-    assert set(corners_of(1.0, {"bounding_boxes": boxes, **instances}, 5)) == {(11, 2)}
