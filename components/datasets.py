@@ -165,6 +165,7 @@ def replay(
         are strings. What `task.truth` gives is filled up as in `batch_filled`.
     """
 
+    @tf.autograph.experimental.do_not_convert
     def wanted(example: dict[str, tf.Tensor]) -> dict[str, typing.Any]:
         return {"image": task.request(example), "id": example["id"], "truth": task.truth(example)}
 

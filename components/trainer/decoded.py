@@ -10,7 +10,7 @@ from conveyor.components.artifacts import Examples, TransformGraph
 from conveyor.components.datasets import batch_filled, read_learned
 from conveyor.components.facts import read_facts
 from conveyor.components.trainer.flat import Flat
-from conveyor.components.trainer.windows import PLACES, Windows
+from conveyor.components.trainer.windows import Windows
 from conveyor.components.transform.graph import load
 from conveyor.models.tasks.task import Batch, Task
 from conveyor.pipeline.errors import UserError
@@ -51,6 +51,7 @@ class Decoded:
         self._examples, self._split = examples, split
         preprocessing, document = load(transform_graph.saved_model), transform_graph.read()
 
+        @tf.autograph.experimental.do_not_convert
         def decode(example: dict[str, tf.Tensor]) -> Batch:
             pixels, frame = preprocessing.read(example["image"])
             return {"images": pixels, **task.annotations(example, frame, tf.shape(pixels)[:2])}
@@ -68,8 +69,11 @@ class Decoded:
                 where="trainer.foreground in the config",
                 fix="leave it out",
             )
-        if windows := self._windows:
-            self._decode = lambda example: windows.looked_at(decode(example))
+        windows = self._windows
+        if windows and foreground:
+            self._decode = tf.autograph.experimental.do_not_convert(
+                lambda example: windows.looked_at(decode(example))
+            )
         is_kept = cache == "memory" or (cache == "auto" and self._bytes() <= _CACHE_BYTES)
         self._flat = Flat(self._decoded(self._records), self.count, windows) if is_kept and windows else None
         self._kept = self._read_all() if is_kept and not windows else None
@@ -80,12 +84,9 @@ class Decoded:
             return self.count * _bytes_of(self._spec)
         sizes = read_facts(self._examples, ["width", "height"], self._split)
         width, height = (sizes[side].to_numpy().astype(np.int64) for side in ("width", "height"))
-        spec = self._records.map(self._decode).element_spec
-        maps = [one for one in tf.nest.flatten(spec) if one.shape.rank == 3]
-        each = sum(one.shape[-1] * one.dtype.size for one in maps)
-        if PLACES in spec and "bounding_boxes" not in spec:
-            each += spec[PLACES].dtype.size  # at most: of each pixel of the mask
-        return int(width @ height) * each
+        maps = [spec for spec in tf.nest.flatten(self._spec) if spec.shape.rank == 3]
+        each = sum(spec.shape[-1] * spec.dtype.size for spec in maps)
+        return int(width @ height) * (each + self._windows.place_bytes(self._spec))
 
     def _read_all(self) -> Batch:
         with tf.device("CPU:0"):
@@ -138,6 +139,7 @@ class Decoded:
     ) -> tf.data.Dataset:
         """Returns batches of chosen records, decoded and cut; each by its place in the epoch."""
 
+        @tf.autograph.experimental.do_not_convert
         def ready(place: tf.Tensor, record: dict[str, tf.Tensor]) -> Batch:
             example = self._decode(record)
             return self._windows.cut(example, fold(seed + 2, place)) if self._windows else example

@@ -25,6 +25,7 @@ class Flat:
         self._windows = windows
         maps = [name for name in _MAPS if name in spec]
 
+        @tf.autograph.experimental.do_not_convert
         def flat(example: Batch) -> tuple[tf.Tensor, Batch, Batch]:
             long = {name: tf.reshape(example[name], [-1, spec[name].shape[-1]]) for name in maps}
             if PLACES in example:

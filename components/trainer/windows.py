@@ -37,6 +37,10 @@ class Windows:
         """Returns a decoded example with what `cut` asks of all of it, found once where examples are kept."""
         return {**example, **_things(example)} if self._foreground else example
 
+    def place_bytes(self, spec: typing.Mapping[str, typing.Any]) -> int:
+        """Returns the bytes a pixel, at the most, that what is found out takes; of examples like `spec`."""
+        return tf.int32.size if self._foreground and "bounding_boxes" not in spec else 0
+
     def cut(self, example: Batch, seed: tf.Tensor) -> Batch:
         """Returns a random window of an example; where the image is smaller, it is padded.
 
