@@ -1,6 +1,7 @@
-"""Trains in this process: EXAMPLES GRAPH OUT [STEPS]; prints the artifact's digest.
+"""Trains in this process: EXAMPLES GRAPH OUT [STEPS…]; prints the artifact's digest.
 
-With STEPS, kills the process when so many are done, or soon after. Called again, it goes on.
+For each of STEPS, a process trains before, that is killed when so many are done, or soon after; the next one
+goes on. They are forks of this one, as in a run, so that TensorFlow is imported once.
 """
 
 import os
@@ -31,13 +32,23 @@ def kill_after(steps: int) -> None:
     Execution.__call__ = run
 
 
-if __name__ == "__main__":
-    examples, graph, out, *steps = sys.argv[1:]
-    if steps:
-        kill_after(int(steps[0]))
-    folder = pathlib.Path(out)
-    (folder / "scratch").mkdir(parents=True, exist_ok=True)
+def train_in(folder: pathlib.Path, examples: str, graph: str) -> str:
     settings = training(MODEL, **HOW).model_copy(update={"augment": AUGMENT})
     context = Context(scratch=folder / "scratch")
-    model = train(folder, Examples.load(examples), TransformGraph.load(graph), settings, context)
-    print(model.digest)
+    return train(folder, Examples.load(examples), TransformGraph.load(graph), settings, context).digest
+
+
+if __name__ == "__main__":
+    examples, graph, out, *stops = sys.argv[1:]
+    folder = pathlib.Path(out)
+    (folder / "scratch").mkdir(parents=True)
+    for steps in map(int, stops):
+        child = os.fork()
+        if not child:
+            kill_after(steps)
+            train_in(folder, examples, graph)
+            os._exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        if status != -signal.SIGKILL:
+            sys.exit(f"expected to be killed after {steps} steps. Received: exit status {status}")
+    print(train_in(folder, examples, graph))
