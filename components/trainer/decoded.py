@@ -24,8 +24,8 @@ _PLACES = {"segmentation_masks", "bounding_boxes"}  # annotations that tell wher
 class Decoded:
     """Examples as the task sees them: `images` uint8 [n, height, width, channels], and its annotations.
 
-    Where images keep their sizes, training gets windows of them, each decided by the seed of the epoch
-    and its place in it, and evaluation whole images, padded.
+    Where images keep their sizes, training gets windows of them, and evaluation whole images, padded. A
+    window is decided by the seed of the batch, of images in memory; else by that of the epoch and its place.
 
     Args:
         examples: The data.
@@ -69,8 +69,7 @@ class Decoded:
                 where="trainer.foreground in the config",
                 fix="leave it out",
             )
-        windows = self._windows
-        if windows and foreground:
+        if windows := self._windows:
             self._decode = tf.autograph.experimental.do_not_convert(
                 lambda example: windows.looked_at(decode(example))
             )
@@ -117,7 +116,7 @@ class Decoded:
         """Returns batches of one epoch, each to be looked up; in a graph.
 
         Args:
-            seed: int32 [2]: the order depends on it alone, and what is cut out of images.
+            seed: int32 [2]: the order depends on it alone, and what is cut out of images that are read.
             batch_size: Examples a batch; the last may have fewer.
             first: int64 []: so many batches are left out at the beginning.
             order: int64 [count]: the examples of the epoch, in random order; None for each once.

@@ -41,6 +41,7 @@ class Flat:
             self._places, self._place_starts = places.flat_values, places.row_starts()
             self._maps = {name: rows.flat_values for name, rows in long.items()}
             self._others = tf.nest.map_structure(_filled, others)
+            self._counts = self._others.pop(COUNTS, None)
 
     def take(self, position: tf.Tensor) -> Batch:
         """Returns one example, whole, in a graph."""
@@ -60,9 +61,8 @@ class Flat:
         """
         found = tf.nest.map_structure(lambda values: tf.gather(values, positions), self._others)
         sizes = tf.gather(self._sizes, positions)
-        corners = self._windows.corners(
-            sizes, seed, found.pop(COUNTS, None), lambda numbers: self._place(positions, numbers)
-        )
+        counts = None if self._counts is None else tf.gather(self._counts, positions)
+        corners = self._windows.corners(sizes, seed, counts, lambda numbers: self._place(positions, numbers))
         at, is_inside = self._pixels(positions, sizes, corners)
         for name, pixels in self._maps.items():
             found[name] = tf.where(is_inside, tf.gather(pixels, at), self._windows.fills[name])

@@ -89,7 +89,8 @@ class Windows:
         chosen = tf.argmax(tf.cast(wanted, tf.int32), 1, tf.int32)
         before = tf.gather(tf.cumsum(tf.maximum(counts, 0), 1, exclusive=True), chosen, batch_dims=1)
         number = before + _below(tf.gather(counts, chosen, batch_dims=1), draws[:, 4])
-        middle = tf.stack([places(number) // sizes[:, 1], places(number) % sizes[:, 1]], 1)
+        place, width = places(number), sizes[:, 1]
+        middle = tf.stack([place // width, place % width], 1)
         around = tf.clip_by_value(middle - tf.constant(self.size) // 2, 0, room)
         is_around = (draws[:, 2] < self._foreground) & (kinds > 0)
         return tf.where(is_around[:, tf.newaxis], around, corners)
@@ -147,23 +148,22 @@ def _things(example: Batch) -> Batch:
     Returns:
         `counts` int32 [classes], and `places` int32 [things + 1], see `Windows.corners`; the last is none's.
     """
-    height, width = (tf.cast(side, tf.int64) for side in tf.unstack(tf.shape(example["images"])[:2]))
     if "bounding_boxes" in example:
         labels = example["bounding_boxes"]["labels"]
         is_one = labels >= 0  # no padding
         corners = tf.boolean_mask(example["bounding_boxes"]["boxes"], is_one)
-        middles = tf.cast((corners[:, :2] + corners[:, 2:]) / 2, tf.int64)
+        middles = tf.cast((corners[:, :2] + corners[:, 2:]) / 2, tf.int32)
         classes = tf.boolean_mask(labels, is_one)
-        places = middles[:, 1] * width + middles[:, 0]
+        places = tf.gather(
+            middles[:, 1] * tf.shape(example["images"])[1] + middles[:, 0], tf.argsort(classes, stable=True)
+        )
     else:
         mask = tf.cast(tf.reshape(example["segmentation_masks"], [-1]), tf.int32)
-        places = tf.where((mask > 0) & (mask != VOID))[:, 0]
-        classes = tf.gather(mask, places) - 1
-    ordered = tf.sort(tf.cast(classes, tf.int64) * height * width + places) % (height * width)
-    return {
-        COUNTS: tf.math.bincount(classes, minlength=1),
-        PLACES: tf.concat([tf.cast(ordered, tf.int32), [0]], 0),
-    }
+        at = tf.where((mask > 0) & (mask != VOID))[:, 0]
+        classes = tf.gather(mask, at) - 1
+        # a sixth of the time of sorting, where a mask of megapixels has classes all over
+        places = tf.concat(tf.dynamic_partition(tf.cast(at, tf.int32), classes, VOID - 1), 0)
+    return {COUNTS: tf.math.bincount(classes, minlength=1), PLACES: tf.concat([places, [0]], 0)}
 
 
 def _below(limits: tf.Tensor, draws: tf.Tensor) -> tf.Tensor:
