@@ -155,6 +155,13 @@ def _check_fit(experiment: Experiment, where: str) -> None:
             received=experiment.transform.normalize,
             where=where,
         )
+    if experiment.trainer.foreground and experiment.transform.resize != "none":
+        raise UserError(
+            "trainer.foreground is for training windows",
+            expected="transform.resize: none",
+            received=experiment.transform.resize,
+            where=where,
+        )
 
 
 def build_pipeline(experiment: Experiment, name: str, workspace: pathlib.Path) -> Pipeline:

@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 
 import pytest
 import warm_cli
@@ -61,4 +62,12 @@ def digits(tmp_path_factory):
     """A finished small run of digits_cnn; tests must not change it."""
     conveyor = Conveyor(tmp_path_factory.mktemp("digits") / "workspace")
     conveyor.summary = conveyor.run("digits_cnn", *conveyor.SMALL_CNN)
+    return conveyor
+
+
+@pytest.fixture
+def copied(digits, conveyor):
+    """The finished run of `digits` in a workspace that a test may change."""
+    shutil.copytree(digits.workspace, conveyor.workspace)
+    conveyor.summary = digits.summary
     return conveyor

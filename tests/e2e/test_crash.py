@@ -5,10 +5,9 @@ import json
 import os
 import pathlib
 import signal
-import subprocess
-import sys
 
 import pytest
+import warm_cli
 
 # Runs digits_cnn and kills its own process a moment after the given stage has started.
 KILLER = """
@@ -24,24 +23,21 @@ STAGES = ["example_gen", "transform", "trainer", "evaluator", "infra_validator",
 
 
 @pytest.mark.slow
-def test_kill_in_each_stage_then_rerun(conveyor):
-    environment = {**os.environ, "CONVEYOR_TEST_MARK": str(conveyor.workspace)}
+def test_kill_in_each_stage_then_rerun(conveyor, monkeypatch):
+    conveyor.workspace.mkdir()
+    monkeypatch.chdir(conveyor.workspace)  # by which its processes are known
     done = []
     for stage in STAGES:
         delay = "0.01" if stage in ("pusher", "model_card") else "0.2"
-        killed = subprocess.run(
-            [sys.executable, "-c", KILLER, stage, delay, str(conveyor.workspace), *conveyor.SMALL_CNN],
-            env=environment,
-            stderr=subprocess.DEVNULL,
-            timeout=120,
-        )
+        words = [stage, delay, str(conveyor.workspace), *conveyor.SMALL_CNN]
+        killed = warm_cli.run(words, dict(os.environ), KILLER)
         assert killed.returncode in (-signal.SIGKILL, 0)
         for artifact in conveyor.published():
             manifest = json.loads((artifact / "artifact.json").read_text())
             for name, file in manifest["files"].items():
                 assert (artifact / name).stat().st_size == file["bytes"]
         done.append(len(conveyor.published()))
-        _wait_for_children(str(conveyor.workspace))
+        _wait_for_children(conveyor.workspace)
     assert done == sorted(done)
     summary = conveyor.run("digits_cnn", *conveyor.SMALL_CNN)
     assert set(conveyor.executed(summary)) <= {"pusher", "model_card"}
@@ -50,10 +46,10 @@ def test_kill_in_each_stage_then_rerun(conveyor):
     assert not list((conveyor.workspace / "staging").iterdir())
 
 
-def _wait_for_children(mark, seconds=10):
+def _wait_for_children(directory, seconds=10):
     """Waits until no process that the killed run started is left; fails if one stays."""
     for _ in range(seconds * 20):
-        left = [pid for pid in os.listdir("/proc") if pid.isdigit() and _has_mark(pid, mark)]
+        left = [pid for pid in os.listdir("/proc") if pid.isdigit() and _is_in(pid, directory)]
         if not left:
             return
         signal.sigtimedwait([], 0.05)
@@ -66,9 +62,8 @@ def _command(pid):
     return pid
 
 
-def _has_mark(pid, mark):
+def _is_in(pid, directory):
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            return f"CONVEYOR_TEST_MARK={mark}".encode() in file.read()
+        return int(pid) != os.getpid() and os.readlink(f"/proc/{pid}/cwd") == str(directory)
     except OSError:
         return False

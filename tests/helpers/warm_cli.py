@@ -25,11 +25,11 @@ class Done(typing.NamedTuple):
     stderr: str
 
 
-def run(words: list[str], environment: dict[str, str]) -> Done:
-    """Runs `conveyor WORDS` in a process of its own."""
+def run(words: list[str], environment: dict[str, str], code: str = "") -> Done:
+    """Runs `conveyor WORDS` in a process of its own; where there is code, this, with the words as arguments."""
     with tempfile.TemporaryDirectory() as folder:
         files = [os.path.join(folder, name) for name in ("stdout", "stderr")]
-        asked = {"words": ["conveyor", *words], "environment": environment, "files": files}
+        asked = {"words": ["conveyor", *words], "environment": environment, "files": files, "code": code}
         server = _server()
         print(json.dumps({**asked, "directory": os.getcwd()}), file=server.stdin, flush=True)
         code = int(server.stdout.readline())
@@ -44,7 +44,12 @@ def run(words: list[str], environment: dict[str, str]) -> Done:
 def _server() -> subprocess.Popen[str]:
     environment = {**os.environ, **warm._QUIET}
     server = subprocess.Popen(
-        [sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, __file__],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd="/",  # not that of the first test that asks
     )
     atexit.register(server.kill)
     return server
@@ -91,7 +96,7 @@ def _child(asked: dict[str, typing.Any]) -> typing.NoReturn:
         os.chdir(asked["directory"])
         sys.argv = asked["words"]
         warm.WarmProcess.__init__ = _start  # type: ignore[method-assign]
-        main()
+        exec(asked["code"], {}) if asked["code"] else main()
     except SystemExit as end:
         code = end.code or 0
     finally:

@@ -44,18 +44,34 @@ OPEN = """
 import json, sys
 import tensorflow_datasets as tfds
 
-builder = tfds.builder_from_directory(sys.argv[1])
-label = builder.info.features["label"]
-found = {}
-for split in builder.info.splits:
-    for example in tfds.as_numpy(builder.as_dataset(split=split)):
-        pixels = example["image"]
-        name = label.int2str(int(example["label"]))
-        sums = pixels.astype(int).sum((0, 1)).tolist()
-        found[example["id"].decode()] = [split, name, list(pixels.shape), sums]
-counts = {name: split.num_examples for name, split in builder.info.splits.items()}
+def look(directory):
+    builder = tfds.builder_from_directory(directory)
+    features, splits = builder.info.features, builder.info.splits
+    found = {}
+    for split in splits:
+        for example in tfds.as_numpy(builder.as_dataset(split=split)):
+            pixels = example["image"]
+            parts = {"split": split, "shape": pixels.shape, "sums": pixels.astype(int).sum((0, 1)).tolist()}
+            if "label" in example:
+                parts["label"] = features["label"].int2str(int(example["label"]))
+            if "objects" in example:
+                parts["objects"] = {name: values.tolist() for name, values in example["objects"].items()}
+                parts["objects"]["segmentation"] = [t.decode() for t in example["objects"]["segmentation"]]
+            if "segmentation_mask" in example:
+                parts["mask"] = example["segmentation_mask"].tolist()
+            found[example["id"].decode()] = parts
+    label = features["objects"].feature["label"] if "objects" in features else features["label"]
+    return {
+        "found": found,
+        "names": label.names,
+        "masks": features["segmentation_mask"].names if "segmentation_mask" in features else [],
+        "counts": {name: split.num_examples for name, split in splits.items()},
+        "shards": {name: len(split.shard_lengths) for name, split in splits.items()},
+    }
+
+looked = [look(directory) for directory in sys.argv[1:]]
 ours = [name for name in sys.modules if name.partition(".")[0] == "conveyor"]
-print(json.dumps({"found": found, "counts": counts, "names": label.names, "ours": ours}))
+print(json.dumps({"looked": looked, "ours": ours}))
 """
 
 
@@ -66,61 +82,60 @@ def run(code, *arguments):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.fixture(scope="module")
-def examples(tmp_path_factory):
-    root = tmp_path_factory.mktemp("processes")
-    examples = Examples(root / "examples")
+def ingested(source, out):
+    examples = Examples(out)
     examples.path.mkdir()
-    ingest(examples, ExampleGenSettings(source=f"folder:{write_files(root / 'data', FILES)}"))
+    ingest(examples, ExampleGenSettings(source=source))
+    assert examples.quarantine() == []
     seal(examples, {"stage": "example_gen", "key": "key"})
     return examples
+
+
+@pytest.fixture(scope="module")
+def examples(tmp_path_factory):
+    """Of each kind of source."""
+    root = tmp_path_factory.mktemp("processes")
+    sources = {
+        "folder": f"folder:{write_files(root / 'data', FILES)}",
+        "coco": f"coco:{write_files(root / 'objects', coco_files(150))}",
+        "scenes": SCENES,
+    }
+    return {name: ingested(source, root / name) for name, source in sources.items()}
+
+
+@pytest.fixture(scope="module")
+def opened(examples):
+    """What TFDS finds in each, in a process that never heard of this package."""
+    told = run(OPEN, *(one.dataset_dir for one in examples.values()))
+    assert told["ours"] == []
+    return dict(zip(examples, told["looked"], strict=True))
 
 
 def test_ingestion_is_light_and_the_same_in_another_process(examples, tmp_path):
     source = write_files(tmp_path / "another place", dict(reversed(FILES.items())))
     (tmp_path / "out").mkdir()
     found = run(INGEST, f"folder:{source}", tmp_path / "out")
-    assert found == {"light": [], "heavy": [], "digest": examples.digest}
+    assert found == {"light": [], "heavy": [], "digest": examples["folder"].digest}
 
 
-def test_tfds_opens_it_without_this_package(examples):
-    opened = run(OPEN, examples.dataset_dir)
-    assert opened["ours"] == []
-    assert opened["counts"] == examples.properties["splits"]
+def test_tfds_opens_labels(examples, opened):
+    opened = opened["folder"]
+    assert opened["counts"] == examples["folder"].properties["splits"]
     assert opened["names"] == ["cat", "dog"]
     assert set(opened["found"]) == set(FILES)
-    assert {split for split, *_ in opened["found"].values()} == {"train", "validation", "test"}
-    for key, (_, label, shape, sums) in opened["found"].items():
-        assert label == key.split("/")[0]
+    assert {parts["split"] for parts in opened["found"].values()} == {"train", "validation", "test"}
+    for key, parts in opened["found"].items():
+        assert parts["label"] == key.split("/")[0]
         pixels = decode(FILES[key])
-        assert shape == [*pixels.shape[:2], 3]
+        assert parts["shape"] == [*pixels.shape[:2], 3]
         if key.endswith(".png") and pixels.shape[2:] != (4,):
-            expected = np.broadcast_to(pixels.reshape(*pixels.shape[:2], -1), shape).sum((0, 1))
-            assert sums == expected.tolist()
+            expected = np.broadcast_to(pixels.reshape(*pixels.shape[:2], -1), parts["shape"]).sum((0, 1))
+            assert parts["sums"] == expected.tolist()
 
 
 # === objects and masks ===
 
-OPEN_ALL = """
-import json, sys
-import numpy as np
-import tensorflow_datasets as tfds
-
-builder = tfds.builder_from_directory(sys.argv[1])
-found = {}
-for split in builder.info.splits:
-    for example in tfds.as_numpy(builder.as_dataset(split=split)):
-        parts = {name: values.tolist() for name, values in example["objects"].items()}
-        parts["segmentation"] = [text.decode() for text in example["objects"]["segmentation"]]
-        parts["mask"] = example["segmentation_mask"].tolist() if "segmentation_mask" in example else None
-        found[example["id"].decode()] = {**parts, "shape": list(example["image"].shape)}
-features = builder.info.features
-ours = [name for name in sys.modules if name.partition(".")[0] == "conveyor"]
-masks = features["segmentation_mask"].names if "segmentation_mask" in features else []
-shards = {name: len(split.shard_lengths) for name, split in builder.info.splits.items()}
-names = features["objects"].feature["label"].names
-print(json.dumps({"found": found, "names": names, "masks": masks, "shards": shards, "ours": ours}))
-"""
+SCENES = "digit_scenes:scenes,count=20,size=48"
 BOX = [10, 5, 20, 10]  # x, y, width, height; of 40 x 20 pixels
 
 
@@ -143,22 +158,13 @@ def coco_files(count):
     return {**images, "all.json": json.dumps(content).encode()}
 
 
-def opened(source, out):
-    out.mkdir()
-    examples = Examples(out)
-    ingest(examples, ExampleGenSettings(source=source))
-    assert examples.quarantine() == []
-    found = run(OPEN_ALL, examples.dataset_dir)
-    assert found.pop("ours") == []
-    return examples, found
-
-
-def test_tfds_opens_objects_without_this_package(tmp_path):
-    _, found = opened(f"coco:{write_files(tmp_path / 'data', coco_files(150))}", tmp_path / "out")
+def test_tfds_opens_objects(opened):
+    found = opened["coco"]
     assert (found["names"], found["masks"]) == (list("abc"), [])
     assert found["shards"]["train"] == 3
     assert len(found["found"]) == 150
-    for key, parts in found["found"].items():
+    for key, example in found["found"].items():
+        parts = example["objects"]
         count = int(key.split("/")[1].split(".")[0]) % 4
         # y, x, y, x of 20 rows and 40 columns.
         boxes = [[0.25, 0.25, 0.75, 0.75], [0, 0, 1, 0.075], [0.25, 0.25, 0.75, 0.75]][:count]
@@ -173,18 +179,17 @@ def test_tfds_opens_objects_without_this_package(tmp_path):
             assert drawn.T.ravel().tolist() == [1] * 50 + [0] * 750
 
 
-@pytest.mark.slow
-def test_tfds_opens_masks_without_this_package(tmp_path):
-    source = "digit_scenes:scenes,count=20,size=48"
-    _, found = opened(source, tmp_path / "out")
+def test_tfds_opens_masks(opened):
+    found = opened["scenes"]
     digits = [str(digit) for digit in range(10)]
     assert (found["names"], found["masks"]) == (digits, ["background", *digits])
-    reader = open_source(source)
+    reader = open_source(SCENES)
     raws = {raw.key: raw for chunk in reader.chunks() for raw in reader.read(chunk)}
     assert raws.keys() == found["found"].keys()
-    for key, parts in found["found"].items():
-        np.testing.assert_array_equal(np.array(parts["mask"])[..., 0], decode(raws[key].mask))
-        assert parts["shape"] == [48, 48, 3]
+    for key, example in found["found"].items():
+        parts = example["objects"]
+        np.testing.assert_array_equal(np.array(example["mask"])[..., 0], decode(raws[key].mask))
+        assert example["shape"] == [48, 48, 3]
         for thing, box, area in zip(raws[key].objects, parts["bbox"], parts["area"], strict=True):
             np.testing.assert_allclose(np.array(box)[[1, 0, 3, 2]] * 48, thing.box, rtol=1e-5)
             label = parts["label"][raws[key].objects.index(thing)]
