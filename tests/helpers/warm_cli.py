@@ -26,7 +26,7 @@ class Done(typing.NamedTuple):
 
 
 def run(words: list[str], environment: dict[str, str], code: str = "") -> Done:
-    """Runs `conveyor WORDS` in a process of its own; where there is code, this, with the words as arguments."""
+    """Runs `conveyor WORDS` in a process of its own, or code with these arguments."""
     with tempfile.TemporaryDirectory() as folder:
         files = [os.path.join(folder, name) for name in ("stdout", "stderr")]
         asked = {"words": ["conveyor", *words], "environment": environment, "files": files, "code": code}
@@ -96,7 +96,7 @@ def _child(asked: dict[str, typing.Any]) -> typing.NoReturn:
         os.chdir(asked["directory"])
         sys.argv = asked["words"]
         warm.WarmProcess.__init__ = _start  # type: ignore[method-assign]
-        exec(asked["code"], {}) if asked["code"] else main()
+        exec(asked["code"], {}) if asked["code"] else main()  # noqa: S102
     except SystemExit as end:
         code = end.code or 0
     finally:
