@@ -9,6 +9,7 @@ import sys
 
 import pytest
 import requests
+import warm_cli
 from served_models import png, save_means
 
 pytestmark = pytest.mark.slow
@@ -69,10 +70,10 @@ def test_it_tells_where_it_is_and_stops_when_told(base, number):
     ],
 )
 def test_what_is_wrong_is_told(base, words, environment, message):
-    process = serve(*[word.format(base=base) for word in words], **environment)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 2
-    assert message in err
-    assert "Traceback" not in err
-    assert "short" not in err.replace("the token cannot be used", "")
-    assert not out
+    words = ["serve", *(word.format(base=base) for word in words), "--port", "0", "--grpc-port", "0"]
+    done = warm_cli.run(words, {**os.environ, **environment})
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert "short" not in done.stderr.replace("the token cannot be used", "")
+    assert not done.stdout
