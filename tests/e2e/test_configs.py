@@ -20,7 +20,7 @@ SMALLER = {  # what SMALL does not shrink; weights that would be downloaded
         "model.backbone={application: mobilenet, weights: none}",
         "transform.size=[32, 32]",
     ),
-    "nuclei_mask_rcnn": (TRUNK, "model.filters=8"),
+    "nuclei_mask_rcnn": (TRUNK, "model.filters=8", "model.finest=4", "model.coarsest=5"),
     "pets_unet": ("model.backbone.backbone.weights=none",),
     "voc_ssd": ("model.backbone.backbone={application: mobilenet, weights: none}",),
 }
