@@ -3,14 +3,14 @@
 import keras
 
 from conveyor.models.layers.enlarging import Enlarge
-from conveyor.models.model import Model
 from conveyor.models.segmentation.blocks import Blocks
+from conveyor.models.segmentation.segmenter import Segmenter
 from conveyor.models.segmentation.size import cropped
 from conveyor.models.segmentation.trunk import trunk
 
 
 @keras.saving.register_keras_serializable("conveyor")
-class DeepLab(Model):
+class DeepLab(Segmenter):
     """Blocks of convolutions, dilated convolutions side by side, and a decoder that has a finer map too.
 
     Args:
@@ -21,6 +21,7 @@ class DeepLab(Model):
         separable: Whether a convolution is a filter for each channel, then 1x1.
         dropout: Share in [0, 1) of the pyramid's maps dropped in training.
         backbone: Settings of a classifier, with its `family`, in place of the blocks; or None.
+        shifts: Pixels by which images are moved for passes that `serve` adds, see `Segmenter`.
         filters: Of each block. Play no part with a backbone.
         convolutions: In each block.
         stem_strides: 1, 2 or 4: of a first convolution. Plays no part with a backbone.
@@ -51,6 +52,7 @@ class DeepLab(Model):
         separable=False,
         dropout=0.0,
         backbone=None,
+        shifts=(),
         filters=(32, 64, 128, 256),
         convolutions=2,
         stem_strides=1,
@@ -93,6 +95,7 @@ class DeepLab(Model):
             "separable": separable,
             "dropout": dropout,
             "backbone": backbone,
+            "shifts": list(shifts),
             "filters": list(filters),
             "convolutions": convolutions,
             "stem_strides": stem_strides,

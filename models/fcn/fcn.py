@@ -3,9 +3,9 @@
 import keras
 
 from conveyor.models.layers.enlarging import PixelShuffle
-from conveyor.models.model import Model
 from conveyor.models.ops.upsampling import BilinearUpsampling
 from conveyor.models.segmentation.blocks import Blocks
+from conveyor.models.segmentation.segmenter import Segmenter
 from conveyor.models.segmentation.size import cropped
 from conveyor.models.segmentation.trunk import Pooled, trunk
 
@@ -13,7 +13,7 @@ _POOLED: dict[str, Pooled] = {"pooling": "all", "blocks": "last"}
 
 
 @keras.saving.register_keras_serializable("conveyor")
-class FCN(Model):
+class FCN(Segmenter):
     """Blocks of convolutions and pooling; the last maps are scored, and their scores enlarged and summed.
 
     Args:
@@ -24,6 +24,7 @@ class FCN(Model):
         separable: Whether a convolution is a filter for each channel, then 1x1.
         dropout: Share in [0, 1) of the head's maps dropped in training.
         backbone: Settings of a classifier, with its `family`, in place of the blocks; or None.
+        shifts: Pixels by which images are moved for passes that `serve` adds, see `Segmenter`.
         filters: Of each block. Play no part with a backbone.
         convolutions: In each block.
         stem_strides: 1, 2 or 4: of a first convolution. Plays no part with a backbone.
@@ -55,6 +56,7 @@ class FCN(Model):
         separable=False,
         dropout=0.0,
         backbone=None,
+        shifts=(),
         filters=(32, 64, 128, 256, 256),
         convolutions=2,
         stem_strides=1,
@@ -103,6 +105,7 @@ class FCN(Model):
             "separable": separable,
             "dropout": dropout,
             "backbone": backbone,
+            "shifts": list(shifts),
             "filters": list(filters),
             "convolutions": convolutions,
             "stem_strides": stem_strides,

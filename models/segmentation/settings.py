@@ -27,3 +27,6 @@ class SegmenterSettings(Settings):
     """Share of whole feature maps dropped in training, where they are smallest."""
     backbone: Backbone | None = None
     """A classifier whose feature maps are used, without its head; `filters` play no part then."""
+    shifts: list[typing.Annotated[int, pydantic.Field(ge=1, le=64)]] = pydantic.Field([], max_length=7)
+    """Pixels by which an image is moved, down and to the right, for one more pass each when the model is
+    served; the scores of all passes are averaged. Training and its validation have the plain pass only."""

@@ -3,14 +3,14 @@
 import keras
 
 from conveyor.models.layers.enlarging import Enlarge, PixelShuffle
-from conveyor.models.model import Model
 from conveyor.models.segmentation.blocks import Blocks
+from conveyor.models.segmentation.segmenter import Segmenter
 from conveyor.models.segmentation.size import cropped
 from conveyor.models.segmentation.trunk import trunk
 
 
 @keras.saving.register_keras_serializable("conveyor")
-class UNet(Model):
+class UNet(Segmenter):
     """Blocks of convolutions with pooling between, then up again beside the maps of the way down.
 
     Args:
@@ -21,6 +21,7 @@ class UNet(Model):
         separable: Whether a convolution is a filter for each channel, then 1x1.
         dropout: Share in [0, 1) of the smallest maps dropped in training.
         backbone: Settings of a classifier, with its `family`, for the way down; None for blocks.
+        shifts: Pixels by which images are moved for passes that `serve` adds, see `Segmenter`.
         filters: Of each level. With a backbone only as many as it has levels play a part.
         convolutions: In each block.
         stem_strides: 1, 2 or 4: of a first convolution. Plays no part with a backbone.
@@ -46,6 +47,7 @@ class UNet(Model):
         separable=False,
         dropout=0.0,
         backbone=None,
+        shifts=(),
         filters=(32, 64, 128, 256),
         convolutions=2,
         stem_strides=1,
@@ -83,6 +85,7 @@ class UNet(Model):
             "separable": separable,
             "dropout": dropout,
             "backbone": backbone,
+            "shifts": list(shifts),
             "filters": list(filters),
             "convolutions": convolutions,
             "stem_strides": stem_strides,

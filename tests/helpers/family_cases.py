@@ -72,7 +72,7 @@ CASES = {
         "pyramid_filters": 6,
         "image_pooling": False,
     },
-    "fcn": {"family": "fcn", "filters": [3, 4, 6], "head_filters": 6, "dropout": 0.1},
+    "fcn": {"family": "fcn", "filters": [3, 4, 6], "head_filters": 6, "dropout": 0.1, "shifts": [3]},
     "fcn-32s": {"family": "fcn", "filters": [4, 6], "skips": 0, "head_filters": 0, "normalization": "group"},
     "fcn-strided": {
         "family": "fcn",
