@@ -22,9 +22,8 @@ class Segmenter(Model):
         Returns:
             float32 [n, height, width, classes].
 
-        Source: the average over shifts: Coifman, Donoho, "Translation-invariant de-noising", in "Wavelets and
-        statistics", 1995, section 3; FCN, CVPR 2015, section 3.2, shifts images to fill in what strides
-        leave out.
+        Source: the mean over shifts: Coifman, Donoho, "Translation-invariant de-noising", in "Wavelets and
+        statistics", 1995. Long et al., CVPR 2015, section 3.2, shift images to fill in what strides leave out.
         """
         shifts = self.arguments["shifts"]
         if not shifts:
