@@ -23,7 +23,7 @@ class Segmenter(Model):
             float32 [n, height, width, classes].
 
         Source: the mean over shifts: Coifman, Donoho, "Translation-invariant de-noising", in "Wavelets and
-        statistics", 1995. Long et al., CVPR 2015, section 3.2, shift images to fill in what strides leave out.
+        statistics", 1995. Long et al., CVPR 2015, section 3.2, shift images to fill in what strides leave.
         """
         shifts = self.arguments["shifts"]
         if not shifts:
