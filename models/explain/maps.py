@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from conveyor.models.describe.graph import Step, run, walk
-from conveyor.models.explain.score import score
+from conveyor.models.explain.score import is_map, score
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,18 +51,21 @@ def look(model: keras.Model, images: np.ndarray, layers: int = 4, channels: int 
 
     Source: heat is Grad-CAM, Selvaraju et al., "Grad-CAM: Visual Explanations from Deep Networks via
     Gradient-based Localization", ICCV 2017, equations 1 and 2, at the last map that the score
-    depends on; the score is `conveyor.models.explain.score.score`.
+    depends on; of maps of logits, at the features that they are scores of. The score is
+    `conveyor.models.explain.score.score`.
     """
     graph = walk(model)
     with tf.GradientTape(persistent=True) as tape:
         batch = tf.constant(images)
         tape.watch(batch)
         values = run(graph.steps, [batch])
-        told = score(graph.answer(values))
-    shown = _last_of_each_size(graph.steps)
+        raw = graph.answer(values)
+        told = score(raw)
+    shown = _last_of_each_size(graph.steps, values)
     chosen = [shown[index] for index in _evenly(len(shown), layers)]
     features = [Maps(graph.steps[at].name, _varied(values[at][0], channels)) for at in chosen]
-    return Look(features, _heat(graph.steps, values, told, tape))
+    until = _before_scores(graph.steps, model) if is_map(raw) else len(graph.steps)
+    return Look(features, _heat(graph.steps[:until], values, told, tape))
 
 
 def filters(model: keras.Model, most: int = 64) -> Maps | None:
@@ -104,12 +107,13 @@ def _is_map(step: Step) -> bool:
     return len(step.output) == 3 and all(side is None or side > 1 for side in step.output[:2])
 
 
-def _last_of_each_size(steps: list[Step]) -> list[int]:
+def _last_of_each_size(steps: list[Step], values: list[list[tf.Tensor]]) -> list[int]:
     maps = [index for index, step in enumerate(steps) if _is_map(step) and step.arguments is not None]
     return [
         index
         for number, index in enumerate(maps)
-        if number + 1 == len(maps) or steps[maps[number + 1]].output[:2] != steps[index].output[:2]
+        if number + 1 == len(maps)
+        or values[maps[number + 1]][0].shape[1:3] != values[index][0].shape[1:3]  # a layer may know no sides
     ]
 
 
@@ -124,6 +128,13 @@ def _varied(values: tf.Tensor, channels: int) -> np.ndarray:
     maps = tf.cast(values, tf.float32).numpy()
     spread = maps.std(axis=(1, 2)).mean(axis=0)
     return maps[..., np.sort(np.argsort(-spread, kind="stable")[:channels])]
+
+
+def _before_scores(steps: list[Step], model: keras.Model) -> int:
+    """Returns how many steps there are up to a model's features, which all that follows are scores of."""
+    names = [step.name for step in steps]
+    name = getattr(model, "features_layer", "")
+    return names.index(name) + 1 if name in names else len(steps)
 
 
 def _heat(

@@ -6,6 +6,7 @@ import pytest
 from keras import layers
 
 from conveyor.models.explain.maps import filters, look
+from conveyor.models.model import Model
 
 
 def blob_finder():
@@ -89,6 +90,38 @@ def test_feature_maps_are_the_last_of_each_size():
     kept = np.sort(np.argsort(-whole.std(axis=(1, 2)).mean(axis=0), kind="stable")[:8])
     np.testing.assert_allclose(features[0].values, whole[..., kept], rtol=1e-6)
     assert [maps.layer for maps in look(model, images, layers=2).features] == ["relu_1", "inner/conv"]
+
+
+def test_feature_maps_of_a_model_that_takes_any_size():
+    image = keras.Input((None, None, 1), name="image")
+    x = layers.Conv2D(3, 3, padding="same", name="conv_1")(image)
+    x = layers.ReLU(name="relu_1")(x)
+    x = layers.MaxPooling2D(2, name="pool_1")(x)
+    model = keras.Model(image, layers.UpSampling2D(2, name="larger")(x))
+    features = look(model, np.ones((1, 8, 8, 1), np.float32)).features
+    assert [(maps.layer, maps.values.shape[1]) for maps in features] == [
+        ("relu_1", 8),
+        ("pool_1", 4),
+        ("larger", 8),
+    ]
+
+
+def test_heat_of_a_segmenter_is_at_the_features_that_are_scored():
+    """The one feature is the pixel, and class 1 is where it is above 0.5: heat is there, and the brighter
+    the hotter. The background, which has larger logits, adds none."""
+    image = keras.Input((4, 4, 1), name="image")
+    features = layers.ReLU(name="features")(image)
+    logits = layers.Conv2D(2, 1, name="logits")(features)
+    model = Model(image, layers.Identity(name="float")(logits))
+    model.features_layer = "features"
+    model.get_layer("logits").set_weights(
+        [np.array([[[[0.0, 10.0]]]], np.float32), np.array([5.0, 0], np.float32)]
+    )
+    images = np.zeros((1, 4, 4, 1), np.float32)
+    images[0, 1, 2], images[0, 3, 3] = 1.0, 0.8
+    heat = look(model, images).heat
+    assert heat.layer == "features"
+    np.testing.assert_allclose(heat.values, images, rtol=1e-6)
 
 
 def test_autoencoders_are_looked_at_up_to_the_code():

@@ -29,7 +29,9 @@ def fcn(shape=(None, None, 2), **changed):
     values = {"family": "fcn", "filters": [3, 4, 5], "head_filters": 4, **changed}
     model = build_model(pydantic.TypeAdapter(FamilySettings).validate_python(values), shape, {"classes": 3})
     random = np.random.default_rng(0)
-    model.set_weights([random.normal(1, 0.5, weight.shape) for weight in model.weights])  # variances too
+    for weight in model.weights:
+        one = random.uniform(0.5, 1.5, weight.shape)
+        weight.assign(one if "variance" in weight.path else random.normal(0.1, 0.5, weight.shape))
     return model
 
 
