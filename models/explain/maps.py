@@ -131,7 +131,7 @@ def _varied(values: tf.Tensor, channels: int) -> np.ndarray:
 
 
 def _before_scores(steps: list[Step], model: keras.Model) -> int:
-    """Returns how many steps there are up to a model's features, which all that follows are scores of."""
+    """Returns how many steps lead to a model's features, of which the others make scores; all, if unknown."""
     names = [step.name for step in steps]
     name = getattr(model, "features_layer", "")
     return names.index(name) + 1 if name in names else len(steps)

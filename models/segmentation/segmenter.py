@@ -14,7 +14,7 @@ class Segmenter(Model):
         """Returns the logits of images, averaged over passes of the images as they are and moved.
 
         A network with strides answers a little differently where an image is moved by less than a stride.
-        Of each pass, what left the image plays no part.
+        Of each pass, what left the frame plays no part.
 
         Args:
             inputs: float32 [n, height, width, channels].
@@ -23,7 +23,7 @@ class Segmenter(Model):
             float32 [n, height, width, classes].
 
         Source: the mean over shifts: Coifman, Donoho, "Translation-invariant de-noising", in "Wavelets and
-        statistics", 1995. Long et al., CVPR 2015, section 3.2, shift images to fill in what strides leave.
+        statistics", 1995. Long et al., CVPR 2015, section 3.2, shift images to undo strides.
         """
         shifts = self.arguments["shifts"]
         if not shifts:
